@@ -1,0 +1,130 @@
+// One contestant of bench/step: a training step of a zoo model, alone. Talks to run.py over
+// standard input and output, so that two programs can take turns on one machine.
+//
+//   bench_step MODEL BATCH INPUT CLASSES NORM SEED WEIGHTS.safetensors BATCHES.safetensors|- LR
+//
+// Writes its initial weights to WEIGHTS, then for each line:
+//   step K      trains on batch K of BATCHES ("images.K", "labels.K"); answers seconds and loss
+//   profile K   the same, and a line per kind of kernel: seconds, steps, name
+//   save FILE   writes weights and optimizer state
+#include <chrono>
+#include <cstring>
+#include <iostream>
+#include <map>
+#include <sstream>
+
+#include "base/process_memory.h"
+#include "models/model.h"
+#include "planner/planner.h"
+#include "runtime/arena.h"
+#include "runtime/executor.h"
+#include "runtime/safetensors.h"
+#include "runtime/weights.h"
+
+namespace thimble {
+namespace {
+
+class Contestant {
+ public:
+  Contestant(const PlanRequest& request, uint64_t seed, float lr)
+      : plan_(make_plan(request, {1e11, 1e10, 1e-6})),
+        arena_(plan_.arena_bytes),
+        executor_(plan_.train.schedule, plan_.train.memory, arena_.data()),
+        store_(plan_.train.schedule, plan_.train.memory, arena_.data()) {
+    store_.initialise(seed);
+    *at<float>("lr") = lr;
+  }
+
+  template <class T>
+  T* at(const std::string& name) {
+    return static_cast<T*>(executor_.address(plan_.train.schedule.find(name)));
+  }
+  int64_t bytes(const std::string& name) const {
+    return plan_.train.schedule.buffer(plan_.train.schedule.find(name)).bytes;
+  }
+  void step(std::vector<double>* seconds) {
+    at<int32_t>("counter")[0] = steps_++;
+    seconds == nullptr ? executor_.run() : executor_.run_timed(0, *seconds);
+  }
+  void save(const std::string& path) { store_.save(path, true, {}); }
+  const Plan& plan() const { return plan_; }
+
+ private:
+  Plan plan_;
+  Arena arena_;
+  Executor executor_;
+  WeightStore store_;
+  int32_t steps_ = 0;
+};
+
+void print_profile(const Schedule& schedule, const std::vector<double>& seconds) {
+  std::map<std::string, std::pair<double, int>> kinds;
+  for (size_t s = 0; s < seconds.size(); ++s) {
+    auto& kind = kinds[schedule.steps[s].op + " " + schedule.steps[s].implementation];
+    kind.first += seconds[s];
+    kind.second += 1;
+  }
+  std::cout << "profile " << kinds.size() << '\n';
+  for (const auto& [name, kind] : kinds) {
+    std::cout << kind.first << ' ' << kind.second << ' ' << name << '\n';
+  }
+}
+
+int run(const std::vector<std::string>& args) {
+  set_thread_count(2);
+  ModelOptions options;
+  options.batch = std::stoll(args[1]);
+  options.height = std::stoll(args[2]);
+  options.classes = std::stoll(args[3]);
+  options.norm = args[4];
+  PlanRequest request;
+  request.forward = build_model(args[0], options);
+  Contestant contestant(request, std::stoull(args[5]), std::stof(args[8]));
+  contestant.save(args[6]);
+  const Plan& plan = contestant.plan();
+  std::cout << "ready " << plan.process_bytes << ' ' << plan.fixed_bytes << ' '
+            << plan.arena_bytes << ' ' << plan.lower_bound_bytes << std::endl;
+  std::unique_ptr<SafetensorsReader> batches;
+  if (args[7] != "-") batches = std::make_unique<SafetensorsReader>(args[7]);
+  for (std::string line; std::getline(std::cin, line);) {
+    std::istringstream words(line);
+    std::string verb, what;
+    words >> verb >> what;
+    if (verb == "save") {
+      contestant.save(what);
+      std::cout << "saved" << std::endl;
+      continue;
+    }
+    if (batches != nullptr) {
+      batches->read("images." + what, contestant.at<void>("images"), contestant.bytes("images"));
+      batches->read("labels." + what, contestant.at<void>("labels"), contestant.bytes("labels"));
+    }
+    std::vector<double> seconds;
+    const auto begin = std::chrono::steady_clock::now();
+    contestant.step(verb == "profile" ? &seconds : nullptr);
+    const double took =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    std::cout.precision(9);
+    std::cout << took << ' ' << *contestant.at<float>("loss") << ' ' << peak_resident_bytes()
+              << std::endl;
+    if (verb == "profile") print_profile(plan.train.schedule, seconds);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace thimble
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> args(argv + 1, argv + argc);
+  if (args.size() != 9) {
+    std::cerr << "usage: see the top of thimble_step.cpp\n";
+    return 2;
+  }
+  try {
+    return thimble::run(args);
+  } catch (const std::exception& e) {
+    std::cerr << e.what() << '\n';
+    return 1;
+  }
+}

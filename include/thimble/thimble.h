@@ -1,0 +1,172 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+// thimble trains a neural network inside the memory you have.
+//
+//   thimble::TrainOptions options;
+//   options.model.name = "mobilenet_v1_patch";
+//   options.data.path = "fashion-mnist";
+//   options.budget_bytes = thimble::mebibytes(96);
+//   thimble::TrainReport report = thimble::train(options);
+//
+// Functions throw std::runtime_error (UserError) for mistakes in what they were given, with a
+// message for people. A plan that does not fit is a result, not an error.
+
+namespace thimble {
+
+inline constexpr int64_t mebibytes(double mib) { return static_cast<int64_t>(mib * 1048576.0); }
+
+// Which network. Zero or empty: the model's usual value (or the data set's, for classes).
+struct ModelChoice {
+  std::string name = "mobilenet_v1_patch";
+  int64_t batch = 0;       // examples in a step
+  int64_t channels = 0;    // of the images
+  int64_t height = 0;      // pixels
+  int64_t width_px = 0;    // pixels
+  int64_t classes = 0;
+  double width = 1;        // multiplies the channels of every layer
+  std::string norm = "batch";   // batch | frozen | group
+  double label_smoothing = 0;
+  std::map<std::string, std::string> variants = {};  // a model's own options
+};
+
+// Which examples, and what is done to them on the way.
+struct DataChoice {
+  std::string path;        // a folder or a known name such as "fashion-mnist"
+  bool flip = false;       // random horizontal flip of training images
+  int64_t crop_pad = 0;    // random crop after padding by this many pixels
+  bool skip_bad = false;   // go on when a file is broken, and count it
+  int64_t decode_bytes = 1 << 20;  // memory for decoding one picture
+};
+
+struct OptimizerChoice {
+  std::string name = "sgd";          // sgd | adam | adamw
+  double momentum = 0.9;             // sgd
+  bool nesterov = false;             // sgd
+  double weight_decay = 0;
+  double learning_rate = 0.05;
+  std::string schedule = "cosine";   // constant | step | cosine
+  double warmup_epochs = 0;          // linear, from 0
+  std::vector<int64_t> step_epochs = {};  // step: multiply by step_factor at these epochs
+  double step_factor = 0.1;
+};
+
+struct TrainOptions {
+  ModelChoice model;
+  DataChoice data;
+  OptimizerChoice optimizer;
+  int64_t epochs = 1;
+  int64_t budget_bytes = 0;          // of the whole process; 0: no bound
+  uint64_t seed = 0;
+  int threads = 0;                   // 0: all cores
+  std::string backend = "auto";      // auto | onednn | portable
+  std::string run_folder;            // empty: nothing is written
+  std::string initial_weights;       // a safetensors file; empty: fresh weights
+  bool resume = false;               // continue what is in run_folder
+  int64_t checkpoint_every = 0;      // steps; 0: at the end of each epoch
+};
+
+inline constexpr std::array<const char*, 7> kCategoryNames = {
+    "weights", "optimizer", "gradients", "saved", "temporaries", "scratchpad", "data"};
+
+struct PeakTensor {
+  std::string name;
+  std::string category;
+  int64_t bytes = 0;
+};
+
+// What training would take, known before anything runs. Bytes are of the whole process.
+struct PlanReport {
+  bool fits = false;
+  int64_t budget_bytes = 0;
+  int64_t process_bytes = 0;           // fixed + arena
+  int64_t fixed_bytes = 0;             // code, libraries, generated kernels, heap
+  int64_t arena_bytes = 0;
+  int64_t lower_bound_bytes = 0;       // no placement needs a smaller arena
+  int64_t smallest_budget_bytes = 0;
+  std::array<int64_t, 7> by_category = {};  // live at the peak step, as in kCategoryNames
+  double predicted_step_seconds = 0;
+  std::string promise;                 // bit_exact | same_math | approximate
+  std::vector<std::string> techniques;
+  std::string peak_step;
+  std::vector<PeakTensor> peak_tensors;  // the largest that are live there
+};
+
+// How training goes, after each step.
+struct Progress {
+  int64_t epoch = 0, epochs = 0;   // zero-based
+  int64_t step = 0, steps = 0;     // in this epoch, zero-based
+  double loss = 0;                 // mean over the steps of this epoch so far
+  double learning_rate = 0;
+  double samples_per_second = 0;
+  double seconds_left = 0;
+  int64_t resident_bytes = 0;      // of the process, now
+  int64_t process_bytes = 0;       // planned
+  int64_t budget_bytes = 0;
+  bool epoch_done = false;         // then: test loss and accuracy are there
+  double test_loss = 0;
+  double test_accuracy = 0;
+};
+
+struct TrainReport {
+  PlanReport plan;
+  bool trained = false;            // false: the plan did not fit
+  int64_t peak_rss_bytes = 0;      // measured (VmHWM)
+  double step_seconds_median = 0;
+  double samples_per_second = 0;
+  double loss = 0;                 // on the test split
+  double accuracy = 0;             // on the test split
+  int64_t skipped_examples = 0;    // broken files, with skip_bad
+  std::string weights_file;        // the trained model, when there is a run folder
+};
+
+struct EvalReport {
+  PlanReport plan;
+  bool evaluated = false;          // false: the plan did not fit
+  int64_t peak_rss_bytes = 0;
+  int64_t examples = 0;
+  double samples_per_second = 0;
+  double loss = 0;
+  double accuracy = 0;
+  int64_t skipped_examples = 0;
+};
+
+// One layer of a model, for `thimble profile`.
+struct LayerProfile {
+  std::string name;
+  std::string op;
+  std::vector<int64_t> shape;      // of the output
+  int64_t parameters = 0;
+  int64_t forward_flops = 0;
+  int64_t backward_flops = 0;
+  int64_t saved_bytes = 0;         // kept from forward to backward, each tensor counted once
+  int64_t temporary_bytes = 0;     // largest other memory of one of the layer's steps
+};
+
+// Does it fit, and how fast will it be? Needs no data: `data.path` may be empty.
+PlanReport plan(const TrainOptions& options);
+// The plan in full, for people: one line per step, with layouts and places.
+std::string describe_plan(const TrainOptions& options);
+std::vector<LayerProfile> profile(const TrainOptions& options);
+// Plans, and trains when the plan fits. Throws BudgetExceeded when the measured peak went over.
+TrainReport train(const TrainOptions& options,
+                  const std::function<void(const Progress&)>& on_progress = {});
+// Evaluates the trained model in `options.run_folder` on the test split of its data, or of
+// `options.data.path` when that is given.
+EvalReport evaluate(const TrainOptions& options);
+
+// Names and one-sentence summaries.
+using Listing = std::vector<std::pair<std::string, std::string>>;
+Listing list_models();
+Listing list_data();
+Listing list_ops();
+
+}  // namespace thimble

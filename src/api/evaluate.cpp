@@ -1,0 +1,42 @@
+#include <chrono>
+
+#include "base/process_memory.h"
+#include "runtime/run_folder.h"
+#include "runtime/session.h"
+
+namespace thimble {
+
+EvalReport evaluate(const TrainOptions& options) {
+  const RunFolder folder(options.run_folder);
+  TrainOptions run = folder.read_options();
+  if (!options.data.path.empty()) run.data.path = options.data.path;
+  run.data.skip_bad = run.data.skip_bad || options.data.skip_bad;
+  run.budget_bytes = options.budget_bytes;
+  if (options.threads > 0) run.threads = options.threads;
+  run.backend = options.backend;
+  const Setup setup = prepare(run, false);
+  const Plan plan = make_plan(setup.request, setup.machine);
+  EvalReport report;
+  report.plan = report_of(plan);
+  if (!plan.fits) return report;
+  Session session(setup, plan);
+  session.weights().load(folder.model_file(), false);
+  const auto begin = std::chrono::steady_clock::now();
+  const Session::Evaluation e = session.evaluate();
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  report.evaluated = true;
+  report.examples = e.examples;
+  report.samples_per_second = static_cast<double>(e.examples) / seconds;
+  report.loss = e.loss;
+  report.accuracy = e.accuracy;
+  report.skipped_examples = e.skipped;
+  report.peak_rss_bytes = peak_resident_bytes();
+  if (options.budget_bytes > 0 && report.peak_rss_bytes > options.budget_bytes) {
+    throw BudgetExceeded(str_cat("the process reached ", report.peak_rss_bytes,
+                                 " bytes, over the budget of ", options.budget_bytes));
+  }
+  return report;
+}
+
+}  // namespace thimble

@@ -1,0 +1,34 @@
+#include <sstream>
+
+#include "runtime/setup.h"
+
+namespace thimble {
+namespace {
+
+void print_places(std::ostream& out, const Program& program) {
+  out << program.schedule;
+  out << "arena of " << program.schedule.name << ": " << program.memory.arena_bytes
+      << " bytes, lower bound " << program.memory.lower_bound_bytes << '\n';
+  for (const Block& b : program.memory.blocks) {
+    out << "  [" << b.range.first << ", " << b.range.last << ") at " << b.offset << " + " << b.bytes
+        << ' ' << name_of(b.category) << ' ' << b.name << '\n';
+  }
+}
+
+}  // namespace
+
+PlanReport plan(const TrainOptions& options) {
+  const Setup setup = prepare(options, true);
+  return report_of(make_plan(setup.request, setup.machine));
+}
+
+std::string describe_plan(const TrainOptions& options) {
+  const Setup setup = prepare(options, true);
+  const Plan plan = make_plan(setup.request, setup.machine);
+  std::ostringstream out;
+  print_places(out, plan.train);
+  print_places(out, plan.evaluate);
+  return out.str();
+}
+
+}  // namespace thimble

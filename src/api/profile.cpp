@@ -1,0 +1,58 @@
+#include <algorithm>
+#include <set>
+
+#include "runtime/setup.h"
+
+namespace thimble {
+namespace {
+
+// Bytes of a step that are neither saved nor persistent: its other inputs, outputs and scratch.
+int64_t temporary_bytes(const Schedule& schedule, const Step& step) {
+  std::set<BufferId> seen;
+  int64_t bytes = step.scratch_bytes;
+  const auto add = [&](BufferId id) {
+    if (id == kNoBuffer || !seen.insert(id).second) return;
+    const Buffer& b = schedule.buffer(id);
+    if (!b.persistent && b.category != Category::saved) bytes += b.bytes;
+  };
+  for (BufferId b : step.inputs) add(b);
+  for (BufferId b : step.outputs) add(b);
+  return bytes;
+}
+
+}  // namespace
+
+std::vector<LayerProfile> profile(const TrainOptions& options) {
+  const Setup setup = prepare(options, true);
+  const Plan plan = make_plan(setup.request, setup.machine);
+  const Schedule& schedule = plan.train.schedule;
+  std::vector<LayerProfile> layers;
+  std::set<BufferId> saved;  // a tensor belongs to the layer that made it
+  for (const Step& step : schedule.steps) {
+    if (step.phase != Phase::forward || step.op == "reorder") continue;
+    LayerProfile layer;
+    layer.name = step.name;
+    layer.op = step.op;
+    const Shape& shape = schedule.buffer(step.outputs[0]).shape;
+    layer.shape = {shape.begin(), shape.end()};
+    layer.forward_flops = step.flops;
+    for (BufferId b : step.inputs) {
+      if (b == kNoBuffer) continue;
+      const Tensor& t = setup.request.forward.tensors[static_cast<size_t>(b)];
+      if (t.trainable) layer.parameters += t.shape.elements();
+    }
+    for (BufferId b : step.outputs) {
+      if (b == kNoBuffer || schedule.buffer(b).category != Category::saved) continue;
+      if (saved.insert(b).second) layer.saved_bytes += schedule.buffer(b).bytes;
+    }
+    for (const Step& other : schedule.steps) {
+      if (other.name != step.name) continue;
+      layer.temporary_bytes = std::max(layer.temporary_bytes, temporary_bytes(schedule, other));
+      if (other.phase == Phase::backward) layer.backward_flops += other.flops;
+    }
+    layers.push_back(std::move(layer));
+  }
+  return layers;
+}
+
+}  // namespace thimble

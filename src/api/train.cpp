@@ -1,0 +1,54 @@
+#include "report/json.h"
+#include "runtime/run_folder.h"
+#include "runtime/training.h"
+
+namespace thimble {
+namespace {
+
+// Refuses to mix two runs in one folder, before anything is planned or written.
+void open_folder(const TrainOptions& options) {
+  if (options.run_folder.empty()) {
+    require(!options.resume, "--resume needs the folder of the run to continue");
+    return;
+  }
+  RunFolder folder(options.run_folder);
+  if (options.resume) {
+    require(folder.has_checkpoint(), options.run_folder, " has no checkpoint to resume from");
+    check_resumable(folder.read_options(), options);
+    return;
+  }
+  require(!folder.has_checkpoint(), options.run_folder,
+          " already holds a run; add --resume to continue it, or name another folder");
+}
+
+}  // namespace
+
+TrainReport train(const TrainOptions& options,
+                  const std::function<void(const Progress&)>& on_progress) {
+  require(!options.data.path.empty(), "training needs data: a folder or a name such as "
+                                      "fashion-mnist");
+  const Setup setup = prepare(options, true);
+  open_folder(setup.options);
+  const Plan plan = make_plan(setup.request, setup.machine);
+  if (!plan.fits) {
+    TrainReport refused;
+    refused.plan = report_of(plan);
+    return refused;
+  }
+  if (!options.run_folder.empty() && !options.resume) {
+    RunFolder folder(options.run_folder);
+    folder.create();
+    folder.write_options(setup.options);
+    folder.write_plan(to_json(report_of(plan)));
+  }
+  const TrainReport report = run_training(setup, plan, on_progress);
+  if (options.budget_bytes > 0 && report.peak_rss_bytes > options.budget_bytes) {
+    throw BudgetExceeded(str_cat("the process reached ", report.peak_rss_bytes,
+                                 " bytes, over the budget of ", options.budget_bytes,
+                                 " (planned: ", plan.process_bytes,
+                                 "); this is a bug in thimble, please report it"));
+  }
+  return report;
+}
+
+}  // namespace thimble

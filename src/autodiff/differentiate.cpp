@@ -1,0 +1,143 @@
+#include "autodiff/differentiate.h"
+
+#include <algorithm>
+
+#include "ops/core/builder.h"
+#include "ops/core/gradient.h"
+
+namespace thimble {
+namespace {
+
+size_t at(TensorId t) { return static_cast<size_t>(t); }
+
+// A tensor needs a gradient when a wanted tensor lies on the way to it.
+std::vector<bool> needs_gradient(const Graph& graph, const std::vector<TensorId>& wanted) {
+  std::vector<bool> needs(graph.tensors.size());
+  for (size_t t = 0; t < graph.tensors.size(); ++t) needs[t] = graph.tensors[t].trainable;
+  for (TensorId t : wanted) needs[at(t)] = true;
+  for (const Node& node : graph.nodes) {
+    bool any = false;
+    for (TensorId t : node.inputs) any = any || (t != kNoTensor && needs[at(t)]);
+    for (TensorId t : node.outputs) {
+      if (any && t != kNoTensor && graph.tensor(t).type == ElementType::f32) needs[at(t)] = true;
+    }
+  }
+  return needs;
+}
+
+}  // namespace
+
+Differentiated differentiate(const Graph& forward, const std::vector<TensorId>& outputs,
+                             const std::vector<TensorId>& seeds,
+                             const std::vector<TensorId>& wanted) {
+  Graph graph = forward;
+  const std::vector<bool> needs = needs_gradient(forward, wanted);
+  std::vector<std::vector<TensorId>> parts(forward.tensors.size());
+  std::vector<bool> reached(forward.tensors.size());  // the result depends on it
+  for (size_t k = 0; k < outputs.size(); ++k) {
+    reached[at(outputs[k])] = true;
+    if (seeds[k] != kNoTensor) parts[at(outputs[k])].push_back(seeds[k]);
+  }
+  for (size_t n = forward.nodes.size(); n-- > 0;) {
+    const Node& node = forward.nodes[n];
+    std::vector<std::vector<TensorId>> diff_outputs;
+    bool used = false;
+    for (TensorId t : node.outputs) {
+      diff_outputs.push_back(t == kNoTensor ? std::vector<TensorId>{} : parts[at(t)]);
+      used = used || (t != kNoTensor && reached[at(t)]);
+    }
+    std::vector<bool> wanted_inputs;
+    bool any = false;
+    for (TensorId t : node.inputs) {
+      wanted_inputs.push_back(t != kNoTensor && needs[at(t)]);
+      any = any || wanted_inputs.back();
+    }
+    if (!used || !any) continue;
+    const OpDef& def = find_op(node.op);
+    require(def.gradient != nullptr, node.op, " (layer ", node.name, ") has no gradient");
+    GradientBuilder builder(graph, node, std::move(diff_outputs), wanted_inputs);
+    def.gradient(builder);
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const TensorId diff = builder.diff_inputs()[i];
+      if (!wanted_inputs[i] || diff == kNoTensor) continue;
+      reached[at(node.inputs[i])] = true;
+      parts[at(node.inputs[i])].push_back(diff);
+    }
+  }
+  Differentiated result{std::move(graph), std::vector<TensorId>(forward.tensors.size(), kNoTensor)};
+  for (size_t t = 0; t < forward.tensors.size(); ++t) {
+    const bool asked = forward.tensors[t].trainable ||
+                       std::count(wanted.begin(), wanted.end(), static_cast<TensorId>(t)) > 0;
+    if (!asked || parts[t].empty()) continue;
+    // Several layers may share a weight: their gradients add up.
+    while (parts[t].size() > 1) {
+      const TensorId sum = append_node(result.graph, Phase::backward, "add",
+                                       forward.tensors[t].name, {parts[t][0], parts[t][1]})[0];
+      parts[t].erase(parts[t].begin());
+      parts[t][0] = sum;
+    }
+    result.diffs[t] = parts[t][0];
+    Tensor& diff = result.graph.tensor(parts[t][0]);
+    if (forward.tensors[t].role == Role::weight && diff.role == Role::difference) {
+      diff.role = Role::gradient;
+    }
+  }
+  verify(result.graph);
+  return result;
+}
+
+Differentiated differentiate(const Graph& forward, TensorId loss) {
+  return differentiate(forward, {loss}, {kNoTensor}, {});
+}
+
+Graph add_optimizer(Differentiated differentiated, const OptimizerSpec& optimizer) {
+  Graph graph = std::move(differentiated.graph);
+  const OpDef& def = find_op(optimizer.op);
+  require(def.updates && !def.gradient, "'", optimizer.op, "' is not an optimizer");
+  const TensorId lr = graph.add_tensor({"lr", {1}, ElementType::f32, Role::data, {}, false});
+  TensorId counter = graph.find("counter");
+  if (counter == kNoTensor) {
+    counter = graph.add_tensor({"counter", {4}, ElementType::i32, Role::data, {}, false});
+  }
+  Attributes full;
+  for (const AttributeSpec& spec : def.attributes) full.set(spec.name, spec.initial);
+  for (const auto& [name, value] : optimizer.attributes) full.set(name, value);
+  for (size_t t = 0; t < differentiated.diffs.size(); ++t) {
+    const auto weight = static_cast<TensorId>(t);
+    const TensorId diff = differentiated.diffs[t];
+    if (diff == kNoTensor || !graph.tensor(weight).trainable) continue;
+    std::vector<TensorId> inputs = {weight, diff, lr, counter};
+    const Shape shape = graph.tensor(weight).shape;
+    const std::string name = graph.tensor(weight).name;
+    for (const Parameter& p : def.parameters({full, {shape, shape, {1}, {4}}})) {
+      inputs.resize(std::max(inputs.size(), p.input + 1), kNoTensor);
+      inputs[p.input] = graph.add_tensor({str_cat("optimizer.", p.suffix, ".", name), p.shape,
+                                          ElementType::f32, p.role, p.init, false});
+    }
+    append_node(graph, Phase::update, optimizer.op, name, inputs, optimizer.attributes);
+  }
+  verify(graph);
+  return graph;
+}
+
+Graph inference_graph(const Graph& forward) {
+  Graph graph = forward;
+  for (Node& node : graph.nodes) {
+    if (node.attributes.has("training")) node.attributes.set("training", int64_t{0});
+    // What the frozen node does not make or update disappears with it.
+    const OpDef& def = find_op(node.op);
+    const OpShapes shapes = shapes_of(graph, node);
+    const std::vector<TensorSpec> specs = def.infer(shapes);
+    for (size_t i = 0; i < specs.size(); ++i) {
+      if (specs[i].shape.rank() == 0) node.outputs[i] = kNoTensor;
+    }
+    node.updates.clear();
+    if (def.updates) {
+      for (size_t i : def.updates(shapes)) node.updates.push_back(node.inputs[i]);
+    }
+  }
+  verify(graph);
+  return graph;
+}
+
+}  // namespace thimble

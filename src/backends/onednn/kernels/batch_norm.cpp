@@ -1,0 +1,221 @@
+#include "backends/onednn/onednn.h"
+#include "backends/onednn/vector/vector.h"
+#include "base/parallel.h"
+
+// Our own kernels: one pass for the sums and one for the result, with the addition and the
+// activation on the way. oneDNN's takes one pass more and cannot add.
+
+namespace thimble::onednn {
+namespace {
+
+vector::View view_of(const Context& c, const Shape& s) {
+  vector::View v;
+  v.images = s[0];
+  v.pixels = s.rank() == 4 ? s[2] * s[3] : 1;
+  v.channels = s[1];
+  const int64_t lanes = vector::lanes();
+  v.blocks = (v.channels + lanes - 1) / lanes;
+  if (s.rank() == 4 && c.formats.blocked()) {
+    v.image_stride = v.blocks * lanes * v.pixels;
+    v.block_stride = lanes * v.pixels;
+    v.pixel_stride = lanes;
+    v.padded = true;
+  } else {
+    v.image_stride = v.channels * v.pixels;
+    v.block_stride = lanes;
+    v.pixel_stride = v.channels;
+  }
+  return v;
+}
+
+vector::Activation activation_of(const Attributes& a) {
+  const std::string& name = a.text("activation");
+  if (name == "relu") return vector::Activation::relu;
+  return name == "relu6" ? vector::Activation::relu6 : vector::Activation::none;
+}
+
+Layout layout_of(const Context& c, const Shape& s) {
+  return s.rank() == 4 ? c.formats.map_layout(s) : plain_layout(s);
+}
+
+// Channel blocks are independent. When they do not divide well among the threads, each block's
+// lines are split too.
+int64_t parts_of(const vector::View& v) {
+  const int64_t threads = thread_count();
+  const bool few = v.blocks < 8 * threads && v.blocks % threads != 0;
+  return few && v.images * v.pixels >= 64 * threads ? threads : 1;
+}
+
+int64_t scratch_for(const vector::View& v) {
+  return v.blocks * parts_of(v) * static_cast<int64_t>(sizeof(vector::Sums));
+}
+
+// Calls body(block, part, first line, last line), in parallel.
+template <class Body>
+void for_parts(const vector::View& v, int64_t parts, const Body& body) {
+  const int64_t lines = v.images * v.pixels;
+  const int64_t per_item = lines * vector::lanes() / parts + 1;
+  parallel_for(v.blocks * parts, kParallelGrain / per_item + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t part = i / v.blocks;  // neighbours in memory go to one thread
+      body(i % v.blocks, part, lines * part / parts, lines * (part + 1) / parts);
+    }
+  });
+}
+
+class NormForwardKernel : public Kernel {
+ public:
+  explicit NormForwardKernel(const vector::NormForward& args)
+      : args_(args), parts_(parts_of(args.view)) {}
+
+  void bind(const KernelBuffers& b) override {
+    const auto in = [&](size_t i) { return static_cast<float*>(b.inputs[i]); };
+    const auto out = [&](size_t i) { return static_cast<float*>(b.outputs[i]); };
+    args_.src = in(0);
+    args_.addend = in(1);
+    args_.gamma = in(2);
+    args_.beta = in(3);
+    args_.running_mean = in(4);
+    args_.running_var = in(5);
+    args_.dst = out(0);
+    args_.mean = out(1);
+    args_.inv_std = out(2);
+    sums_ = static_cast<vector::Sums*>(b.scratch);
+  }
+
+  void run() override {
+    const vector::Kernels& k = vector::kernels();
+    const vector::View& v = args_.view;
+    if (!args_.training) {
+      for_parts(v, parts_, [&](int64_t block, int64_t, int64_t first, int64_t last) {
+        k.norm_apply(args_, block, first, last);
+      });
+      return;
+    }
+    if (parts_ == 1) {
+      // A block's lines stay in the cache between the two passes.
+      for_parts(v, 1, [&](int64_t block, int64_t, int64_t first, int64_t last) {
+        k.norm_sums(args_, block, first, last, sums_[block]);
+        k.norm_statistics(args_, block, &sums_[block], 1, v.blocks);
+        k.norm_apply(args_, block, first, last);
+      });
+      return;
+    }
+    for_parts(v, parts_, [&](int64_t block, int64_t part, int64_t first, int64_t last) {
+      k.norm_sums(args_, block, first, last, sums_[part * v.blocks + block]);
+    });
+    for (int64_t block = 0; block < v.blocks; ++block) {
+      k.norm_statistics(args_, block, &sums_[block], parts_, v.blocks);
+    }
+    for_parts(v, parts_, [&](int64_t block, int64_t, int64_t first, int64_t last) {
+      k.norm_apply(args_, block, first, last);
+    });
+  }
+
+ private:
+  vector::NormForward args_;
+  int64_t parts_;
+  vector::Sums* sums_ = nullptr;
+};
+
+class NormBackwardKernel : public Kernel {
+ public:
+  explicit NormBackwardKernel(const vector::NormBackward& args)
+      : args_(args), parts_(parts_of(args.view)) {}
+
+  void bind(const KernelBuffers& b) override {
+    const auto in = [&](size_t i) {
+      return i < b.inputs.size() ? static_cast<float*>(b.inputs[i]) : nullptr;
+    };
+    const auto out = [&](size_t i) { return static_cast<float*>(b.outputs[i]); };
+    args_.src = in(0);
+    args_.diff_dst = in(1);
+    args_.diff_dst_2 = in(2);
+    args_.gamma = in(3);
+    args_.beta = in(4);
+    args_.mean = in(5);
+    args_.inv_std = in(6);
+    args_.dst = in(7);
+    args_.diff_src = out(0);
+    args_.diff_addend = out(1);
+    args_.diff_gamma = out(2);
+    args_.diff_beta = out(3);
+    sums_ = static_cast<vector::Sums*>(b.scratch);
+  }
+
+  void run() override {
+    const vector::Kernels& k = vector::kernels();
+    const vector::View& v = args_.view;
+    const bool apply = args_.diff_src != nullptr;
+    if (parts_ == 1) {
+      for_parts(v, 1, [&](int64_t block, int64_t, int64_t first, int64_t last) {
+        k.norm_diff_sums(args_, block, first, last, sums_[block]);
+        k.norm_diff_finish(args_, block, &sums_[block], 1, v.blocks);
+        if (apply) k.norm_diff_apply(args_, block, first, last, sums_[block]);
+      });
+      return;
+    }
+    for_parts(v, parts_, [&](int64_t block, int64_t part, int64_t first, int64_t last) {
+      k.norm_diff_sums(args_, block, first, last, sums_[part * v.blocks + block]);
+    });
+    for (int64_t block = 0; block < v.blocks; ++block) {
+      k.norm_diff_finish(args_, block, &sums_[block], parts_, v.blocks);
+    }
+    if (!apply) return;
+    for_parts(v, parts_, [&](int64_t block, int64_t, int64_t first, int64_t last) {
+      k.norm_diff_apply(args_, block, first, last, sums_[block]);
+    });
+  }
+
+ private:
+  vector::NormBackward args_;
+  int64_t parts_;
+  vector::Sums* sums_ = nullptr;
+};
+
+std::optional<KernelChoice> choose_forward(const Context& c) {
+  vector::NormForward args;
+  args.view = view_of(c, c.in(0));
+  args.activation = activation_of(c.node.attributes);
+  args.training = c.node.attributes.integer("training") != 0;
+  args.epsilon = static_cast<float>(c.node.attributes.real("epsilon"));
+  args.momentum = static_cast<float>(c.node.attributes.real("momentum"));
+  KernelChoice choice = plain_choice(c);
+  const Layout layout = layout_of(c, c.in(0));
+  choice.inputs[0] = layout;
+  if (c.has(1)) choice.inputs[1] = layout;
+  choice.outputs[0] = layout;
+  choice.scratch_bytes = args.training ? scratch_for(args.view) : 0;
+  choice.implementation = vector::kernels().name;
+  choice.kernel = std::make_shared<NormForwardKernel>(args);
+  return choice;
+}
+
+std::optional<KernelChoice> choose_backward(const Context& c) {
+  vector::NormBackward args;
+  args.view = view_of(c, c.in(0));
+  args.activation = activation_of(c.node.attributes);
+  args.training = c.node.attributes.integer("training") != 0;
+  args.epsilon = static_cast<float>(c.node.attributes.real("epsilon"));
+  KernelChoice choice = plain_choice(c);
+  const Layout layout = layout_of(c, c.in(0));
+  for (size_t i : {size_t{0}, size_t{1}, size_t{2}, size_t{7}}) {
+    if (c.has(i)) choice.inputs[i] = layout;
+  }
+  for (size_t i : {size_t{0}, size_t{1}}) {
+    if (c.makes(i)) choice.outputs[i] = layout;
+  }
+  choice.scratch_bytes = scratch_for(args.view);
+  choice.implementation = vector::kernels().name;
+  choice.kernel = std::make_shared<NormBackwardKernel>(args);
+  return choice;
+}
+
+}  // namespace
+
+void define_fast_batch_norm(Choosers& choosers) {
+  choosers["batch_norm"] = choose_forward;
+  choosers["batch_norm_backward"] = choose_backward;
+}
+
+}  // namespace thimble::onednn

@@ -1,0 +1,193 @@
+#include "backends/onednn/onednn.h"
+
+namespace thimble::onednn {
+namespace {
+
+using dnnl::algorithm;
+using dnnl::prop_kind;
+using DataType = dnnl::memory::data_type;
+using Tag = dnnl::memory::format_tag;
+
+Dims dims_attribute(const Context& c, const char* name) {
+  const auto& values = c.node.attributes.integers(name);
+  return {values.begin(), values.end()};
+}
+
+Window window_of(const Context& c) {
+  const auto& pad = c.node.attributes.integers("padding");
+  Window w{dims_attribute(c, "stride"), dims_attribute(c, "dilation"), {pad[0], pad[1]},
+           {pad[2], pad[3]}};
+  for (auto& d : w.dilation) d -= 1;  // oneDNN counts the gaps
+  return w;
+}
+
+// (O, C/G, R, S), with the groups split off when there are several.
+Dims weight_dims(const Context& c, const Shape& weights) {
+  const int64_t groups = c.node.attributes.integer("groups");
+  if (groups == 1) return dims_of(weights);
+  return {groups, weights[0] / groups, weights[1], weights[2], weights[3]};
+}
+
+Desc any_weights(const Context& c, const Shape& weights) {
+  return {weight_dims(c, weights), DataType::f32, Tag::any};
+}
+
+// The decided descriptor of the weights, or any.
+Desc weights_desc(const Context& c, const Shape& shape, const Layout& layout) {
+  if (!layout.decided()) return any_weights(c, shape);
+  if (layout.tag == kPlain) return Layouts::plain_desc(weight_dims(c, shape), DataType::f32);
+  return c.formats.desc_of(shape, ElementType::f32, layout);
+}
+
+Desc bias_desc(int64_t channels) { return {{channels}, DataType::f32, Tag::x}; }
+
+// Images with a few channels are read plain by the first convolution's own kernel.
+bool reads_plain(const Context& c, const Shape& src, const Layout& current) {
+  return c.formats.blocked() && src[1] <= 4 && current.tag == kPlain &&
+         c.node.attributes.integer("groups") == 1;
+}
+
+struct Map {
+  Layout layout;
+  Desc desc;
+};
+
+Map src_map(const Context& c, const Shape& shape, const Layout& current) {
+  if (reads_plain(c, shape, current)) {
+    return {current, {dims_of(shape), DataType::f32, Tag::nchw}};
+  }
+  return {c.formats.map_layout(shape), c.formats.map_desc(shape)};
+}
+
+dnnl::convolution_forward::primitive_desc forward_desc(const Context& c, const Desc& src,
+                                                       const Desc& weights, const Desc& bias,
+                                                       const Desc& dst) {
+  const Window w = window_of(c);
+  const bool has_bias = bias.get_size() > 0;
+  if (has_bias) {
+    return make_desc<dnnl::convolution_forward>(c.engine, prop_kind::forward_training,
+                                                algorithm::convolution_direct, src, weights, bias,
+                                                dst, w.stride, w.dilation, w.before, w.after);
+  }
+  return make_desc<dnnl::convolution_forward>(c.engine, prop_kind::forward_training,
+                                              algorithm::convolution_direct, src, weights, dst,
+                                              w.stride, w.dilation, w.before, w.after);
+}
+
+std::optional<KernelChoice> choose_forward(const Context& c) {
+  const Map src = src_map(c, c.in(0), c.layout(0));
+  const Desc bias = c.has(2) ? bias_desc(c.in(2)[0]) : Desc{};
+  const auto desc = forward_desc(c, src.desc, weights_desc(c, c.in(1), c.layout(1)), bias,
+                                 c.formats.map_desc(c.out(0)));
+  if (!is_usable(desc.impl_info_str())) return std::nullopt;
+  auto kernel = std::make_shared<PrimitiveKernel>(c.engine);
+  std::vector<PrimitiveKernel::Argument> arguments = {
+      {DNNL_ARG_SRC, src.desc, input(0)},
+      {DNNL_ARG_WEIGHTS, desc.weights_desc(), input(1)},
+      {DNNL_ARG_DST, desc.dst_desc(), output(0)}};
+  if (c.has(2)) arguments.push_back({DNNL_ARG_BIAS, bias, input(2)});
+  kernel->add(dnnl::convolution_forward(desc), desc.scratchpad_desc(), std::move(arguments));
+  KernelChoice choice = plain_choice(c);
+  choice.inputs[0] = src.layout;
+  choice.inputs[1] = c.formats.remember(c.in(1), desc.weights_desc());
+  choice.outputs[0] = c.formats.map_layout(c.out(0));
+  choice.scratch_bytes = kernel->scratch_bytes();
+  choice.implementation = desc.impl_info_str();
+  choice.kernel = std::move(kernel);
+  return choice;
+}
+
+// weights, diff_dst -> diff_src. The fast kernel may want the weights' blocks transposed: they are
+// then brought into scratch, which costs under 1% of a step and no lasting bytes.
+std::optional<KernelChoice> choose_backward_data(const Context& c) {
+  const Window w = window_of(c);
+  const Desc diff_src = c.formats.map_desc(c.out(0));
+  const Desc diff_dst = c.formats.map_desc(c.in(1));
+  const Desc given = weights_desc(c, c.in(0), c.layout(0));
+  const auto hint = forward_desc(c, diff_src, any_weights(c, c.in(0)), {}, diff_dst);
+  const auto desc = make_backward_desc<dnnl::convolution_backward_data>(
+      c.engine, hint, algorithm::convolution_direct, diff_src, any_weights(c, c.in(0)), diff_dst,
+      w.stride, w.dilation, w.before, w.after);
+  if (!is_usable(desc.impl_info_str())) return std::nullopt;
+  auto kernel = std::make_shared<PrimitiveKernel>(c.engine);
+  Source weights = input(0);
+  if (given != desc.weights_desc()) {
+    weights = kernel->add_reorder(given, input(0), desc.weights_desc());
+  }
+  kernel->add(dnnl::convolution_backward_data(desc), desc.scratchpad_desc(),
+              {{DNNL_ARG_WEIGHTS, desc.weights_desc(), weights},
+               {DNNL_ARG_DIFF_DST, diff_dst, input(1)},
+               {DNNL_ARG_DIFF_SRC, diff_src, output(0)}});
+  KernelChoice choice = plain_choice(c);
+  choice.inputs[0] = c.layout(0);
+  choice.inputs[1] = c.formats.map_layout(c.in(1));
+  choice.outputs[0] = c.formats.map_layout(c.out(0));
+  choice.scratch_bytes = kernel->scratch_bytes();
+  choice.implementation = desc.impl_info_str();
+  choice.kernel = std::move(kernel);
+  return choice;
+}
+
+// The layout of the weights that a weight gradient belongs to: the update needs the same.
+Layout weight_layout(const Context& c) {
+  for (const Node& node : c.graph.nodes) {
+    if (node.op == "conv2d" && node.name == c.node.name) {
+      return c.layouts[static_cast<size_t>(node.inputs[1])];
+    }
+  }
+  return {};
+}
+
+// src, diff_dst -> diff_weights, diff_bias.
+std::optional<KernelChoice> choose_backward_weights(const Context& c) {
+  const Window w = window_of(c);
+  const Map src = src_map(c, c.in(0), c.layout(0));
+  const Desc diff_dst = c.formats.map_desc(c.in(1));
+  const Shape& shape = c.out(0);
+  const Layout layout = weight_layout(c);
+  const Desc bias = c.makes(1) ? bias_desc(shape[0]) : Desc{};
+  const auto hint = forward_desc(c, src.desc, any_weights(c, shape), bias, diff_dst);
+  const auto make = [&](const Desc& diff_weights) {
+    if (c.makes(1)) {
+      return make_backward_desc<dnnl::convolution_backward_weights>(
+          c.engine, hint, algorithm::convolution_direct, src.desc, diff_weights, bias, diff_dst,
+          w.stride, w.dilation, w.before, w.after);
+    }
+    return make_backward_desc<dnnl::convolution_backward_weights>(
+        c.engine, hint, algorithm::convolution_direct, src.desc, diff_weights, diff_dst, w.stride,
+        w.dilation, w.before, w.after);
+  };
+  const auto desc = make(any_weights(c, shape));
+  if (!is_usable(desc.impl_info_str())) return std::nullopt;
+  auto kernel = std::make_shared<PrimitiveKernel>(c.engine);
+  const Desc made = desc.diff_weights_desc();
+  const Desc wanted = layout.decided() ? weights_desc(c, shape, layout) : made;
+  const Source place = made == wanted
+                           ? output(0)
+                           : kernel->reserve(static_cast<int64_t>(made.get_size()));
+  std::vector<PrimitiveKernel::Argument> arguments = {{DNNL_ARG_SRC, src.desc, input(0)},
+                                                      {DNNL_ARG_DIFF_DST, diff_dst, input(1)},
+                                                      {DNNL_ARG_DIFF_WEIGHTS, made, place}};
+  if (c.makes(1)) arguments.push_back({DNNL_ARG_DIFF_BIAS, bias, output(1)});
+  kernel->add(dnnl::convolution_backward_weights(desc), desc.scratchpad_desc(),
+              std::move(arguments));
+  if (made != wanted) kernel->add_reorder(made, place, wanted, output(0));
+  KernelChoice choice = plain_choice(c);
+  choice.inputs[0] = src.layout;
+  choice.inputs[1] = c.formats.map_layout(c.in(1));
+  choice.outputs[0] = c.formats.remember(shape, wanted);
+  choice.scratch_bytes = kernel->scratch_bytes();
+  choice.implementation = desc.impl_info_str();
+  choice.kernel = std::move(kernel);
+  return choice;
+}
+
+}  // namespace
+
+void define_fast_conv2d(Choosers& choosers) {
+  choosers["conv2d"] = choose_forward;
+  choosers["conv2d_backward_data"] = choose_backward_data;
+  choosers["conv2d_backward_weights"] = choose_backward_weights;
+}
+
+}  // namespace thimble::onednn

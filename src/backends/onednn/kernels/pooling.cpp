@@ -1,0 +1,113 @@
+#include "backends/onednn/onednn.h"
+
+namespace thimble::onednn {
+namespace {
+
+using dnnl::algorithm;
+
+struct Geometry {
+  Window window;
+  Dims kernel;
+  algorithm kind = algorithm::pooling_max;
+};
+
+Geometry window_geometry(const Context& c, algorithm kind) {
+  const Attributes& a = c.node.attributes;
+  const auto list = [&](const char* name) {
+    const auto& v = a.integers(name);
+    return Dims{v.begin(), v.end()};
+  };
+  const auto& pad = a.integers("padding");
+  return {{list("stride"), {0, 0}, {pad[0], pad[1]}, {pad[2], pad[3]}}, list("kernel"), kind};
+}
+
+algorithm average_kind(const Context& c) {
+  return c.node.attributes.integer("count_include_pad") != 0
+             ? algorithm::pooling_avg_include_padding
+             : algorithm::pooling_avg_exclude_padding;
+}
+
+Geometry global_geometry(const Shape& image) {
+  return {{{1, 1}, {0, 0}, {0, 0}, {0, 0}}, {image[2], image[3]},
+          algorithm::pooling_avg_exclude_padding};
+}
+
+Pooling::primitive_desc forward_desc(const Context& c, const Shape& src, const Shape& dst,
+                                     const Geometry& g) {
+  return pooling_desc(c.engine, g.kind, c.formats.map_desc(src), c.formats.map_desc(dst), g.window,
+                      g.kernel);
+}
+
+std::optional<KernelChoice> choose_forward(const Context& c, const Geometry& g) {
+  const auto desc = forward_desc(c, c.in(0), c.out(0), g);
+  if (!is_usable(desc.impl_info_str())) return std::nullopt;
+  auto kernel = std::make_shared<PrimitiveKernel>(c.engine);
+  std::vector<PrimitiveKernel::Argument> arguments = {{DNNL_ARG_SRC, desc.src_desc(), input(0)},
+                                                      {DNNL_ARG_DST, desc.dst_desc(), output(0)}};
+  KernelChoice choice = plain_choice(c);
+  if (g.kind == algorithm::pooling_max) {
+    // oneDNN's own indices: only its backward pass reads them.
+    const Desc workspace = desc.workspace_desc();
+    arguments.push_back({DNNL_ARG_WORKSPACE, workspace, output(1)});
+    choice.outputs[1] = {"pool_workspace", static_cast<int64_t>(workspace.get_size())};
+  }
+  kernel->add(dnnl::pooling_forward(desc), desc.scratchpad_desc(), std::move(arguments));
+  choice.inputs[0] = c.formats.map_layout(c.in(0));
+  choice.outputs[0] = c.formats.map_layout(c.out(0));
+  choice.scratch_bytes = kernel->scratch_bytes();
+  choice.implementation = desc.impl_info_str();
+  choice.kernel = std::move(kernel);
+  return choice;
+}
+
+std::optional<KernelChoice> choose_backward(const Context& c, const Geometry& g) {
+  const auto hint = forward_desc(c, c.out(0), c.in(0), g);
+  const Desc diff_src = c.formats.map_desc(c.out(0));
+  const Desc diff_dst = c.formats.map_desc(c.in(0));
+  const auto desc =
+      pooling_backward_desc(c.engine, hint, g.kind, diff_src, diff_dst, g.window, g.kernel);
+  const bool max = g.kind == algorithm::pooling_max;
+  // Whoever made the indices reads them.
+  const bool foreign = max && c.layout(1).tag != "pool_workspace";
+  if (!is_usable(desc.impl_info_str()) || foreign) return std::nullopt;
+  auto kernel = std::make_shared<PrimitiveKernel>(c.engine);
+  std::vector<PrimitiveKernel::Argument> arguments = {{DNNL_ARG_DIFF_DST, diff_dst, input(0)},
+                                                      {DNNL_ARG_DIFF_SRC, diff_src, output(0)}};
+  KernelChoice choice = plain_choice(c);
+  if (max) {
+    arguments.push_back({DNNL_ARG_WORKSPACE, hint.workspace_desc(), input(1)});
+    choice.inputs[1] = c.layout(1);
+  }
+  kernel->add(PoolingBackward(desc), desc.scratchpad_desc(), std::move(arguments));
+  choice.inputs[0] = c.formats.map_layout(c.in(0));
+  choice.outputs[0] = c.formats.map_layout(c.out(0));
+  choice.scratch_bytes = kernel->scratch_bytes();
+  choice.implementation = desc.impl_info_str();
+  choice.kernel = std::move(kernel);
+  return choice;
+}
+
+}  // namespace
+
+void define_fast_pooling(Choosers& choosers) {
+  choosers["max_pool"] = [](const Context& c) {
+    return choose_forward(c, window_geometry(c, algorithm::pooling_max));
+  };
+  choosers["max_pool_backward"] = [](const Context& c) {
+    return choose_backward(c, window_geometry(c, algorithm::pooling_max));
+  };
+  choosers["average_pool"] = [](const Context& c) {
+    return choose_forward(c, window_geometry(c, average_kind(c)));
+  };
+  choosers["average_pool_backward"] = [](const Context& c) {
+    return choose_backward(c, window_geometry(c, average_kind(c)));
+  };
+  choosers["global_average_pool"] = [](const Context& c) {
+    return choose_forward(c, global_geometry(c.in(0)));
+  };
+  choosers["global_average_pool_backward"] = [](const Context& c) {
+    return choose_backward(c, global_geometry(c.out(0)));
+  };
+}
+
+}  // namespace thimble::onednn

@@ -1,0 +1,78 @@
+#include "backends/onednn/onednn.h"
+
+#include "backends/portable/portable.h"
+
+namespace thimble {
+namespace onednn {
+namespace {
+
+class OneDnnBackend : public Backend {
+ public:
+  OneDnnBackend() : engine_(dnnl::engine::kind::cpu, 0) { define_all_fast(choosers_); }
+
+  std::string name() const override { return "onednn"; }
+
+  void begin(const Graph& graph) override { formats_.begin(graph); }
+
+  KernelChoice choose(const Graph& graph, const Node& node,
+                      const std::vector<Layout>& layouts) override {
+    if (const auto it = choosers_.find(node.op); it != choosers_.end()) {
+      auto choice = it->second({engine_, formats_, graph, node, layouts});
+      if (choice) return std::move(*choice);
+    }
+    return choose_portable(graph, node, layouts);
+  }
+
+  KernelChoice reorder(const Shape& shape, ElementType type, const Layout& from,
+                       const Layout& to) override {
+    // A grouped convolution's weights have one dimension more in oneDNN's eyes.
+    Desc from_desc = formats_.desc_of(shape, type, from);
+    Desc to_desc = formats_.desc_of(shape, type, to);
+    if (from_desc.dims().size() > to_desc.dims().size()) {
+      to_desc = Layouts::plain_desc(from_desc.dims(), data_type(type));
+    } else if (to_desc.dims().size() > from_desc.dims().size()) {
+      from_desc = Layouts::plain_desc(to_desc.dims(), data_type(type));
+    }
+    auto kernel = std::make_shared<PrimitiveKernel>(engine_);
+    kernel->add_reorder(from_desc, input(0), to_desc, output(0));
+    KernelChoice choice;
+    choice.inputs = {from};
+    choice.outputs = {to};
+    choice.scratch_bytes = kernel->scratch_bytes();
+    choice.implementation = "reorder";
+    choice.kernel = std::move(kernel);
+    return choice;
+  }
+
+ private:
+  dnnl::engine engine_;
+  Layouts formats_;
+  Choosers choosers_;
+};
+
+}  // namespace
+
+bool is_usable(const char* implementation) {
+  const std::string name = implementation;
+  return name.find("ref") == std::string::npos && name.find("gemm") == std::string::npos;
+}
+
+KernelChoice plain_choice(const Context& c) {
+  KernelChoice choice;
+  const auto plain = [&](const std::vector<TensorId>& ids, std::vector<Layout>& layouts) {
+    for (TensorId t : ids) {
+      layouts.push_back(t == kNoTensor ? Layout{} : plain_layout(c.graph.tensor(t).shape));
+    }
+  };
+  plain(c.node.inputs, choice.inputs);
+  plain(c.node.outputs, choice.outputs);
+  plain(c.node.updates, choice.outputs);
+  return choice;
+}
+
+}  // namespace onednn
+
+std::unique_ptr<Backend> make_onednn_backend();
+std::unique_ptr<Backend> make_onednn_backend() { return std::make_unique<onednn::OneDnnBackend>(); }
+
+}  // namespace thimble

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "backends/backend.h"
+#include "backends/onednn/api.h"
+
+namespace thimble::onednn {
+
+// Where a primitive's argument comes from when the kernel is bound.
+struct Source {
+  enum class Kind : uint8_t { input, output, scratch };
+  Kind kind = Kind::input;
+  size_t index = 0;    // of the input or output; in scratch: the offset in bytes
+};
+inline Source input(size_t i) { return {Source::Kind::input, i}; }
+inline Source output(size_t i) { return {Source::Kind::output, i}; }
+
+// A node as one or more oneDNN primitives, run one after the other. Their scratchpads and any
+// reordered copies lie in the step's scratch bytes.
+class PrimitiveKernel : public Kernel {
+ public:
+  explicit PrimitiveKernel(const dnnl::engine& engine) : engine_(engine), stream_(engine) {}
+
+  struct Argument {
+    int id = 0;  // DNNL_ARG_SRC, ...
+    Desc desc;
+    Source source;
+  };
+  // Adds a primitive. Its scratchpad may share bytes with other primitives' scratchpads.
+  void add(const dnnl::primitive& primitive, const Desc& scratchpad, std::vector<Argument> arguments);
+  // Adds a reorder of `from` into fresh scratch bytes and returns the place of the copy.
+  Source add_reorder(const Desc& from_desc, Source from, const Desc& to_desc);
+  void add_reorder(const Desc& from_desc, Source from, const Desc& to_desc, Source to);
+  // Reserves scratch bytes.
+  Source reserve(int64_t bytes);
+
+  int64_t scratch_bytes() const { return reserved_bytes_ + scratchpad_bytes_; }
+
+  void bind(const KernelBuffers& buffers) override;
+  void run() override;
+
+ private:
+  struct Bound {
+    dnnl::memory memory;
+    Source source;
+    bool is_scratchpad = false;
+  };
+  struct Call {
+    dnnl::primitive primitive;
+    std::vector<Bound> bound;
+    std::vector<dnnl_exec_arg_t> arguments;
+  };
+
+  dnnl::engine engine_;
+  dnnl::stream stream_;
+  std::vector<Call> calls_;
+  int64_t reserved_bytes_ = 0;
+  int64_t scratchpad_bytes_ = 0;
+};
+
+}  // namespace thimble::onednn

@@ -1,0 +1,19 @@
+#ifdef __x86_64__
+
+#include "backends/onednn/vector/vector.h"
+
+namespace thimble::vector {
+namespace avx2 {
+namespace {
+constexpr int kLanes = 8;
+#include "backends/onednn/vector/kernels.inc"
+}  // namespace
+
+extern const Kernels kTable;
+const Kernels kTable = {"vector:avx2",    norm_sums,        norm_statistics, norm_apply,
+                        norm_diff_sums, norm_diff_finish, norm_diff_apply, add,
+                        sgd_momentum};
+}  // namespace avx2
+}  // namespace thimble::vector
+
+#endif

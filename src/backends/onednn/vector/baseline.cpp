@@ -1,0 +1,15 @@
+#include "backends/onednn/vector/vector.h"
+
+namespace thimble::vector {
+namespace baseline {
+namespace {
+constexpr int kLanes = 8;
+#include "backends/onednn/vector/kernels.inc"
+}  // namespace
+
+extern const Kernels kTable;
+const Kernels kTable = {"vector:baseline",    norm_sums,        norm_statistics, norm_apply,
+                        norm_diff_sums, norm_diff_finish, norm_diff_apply, add,
+                        sgd_momentum};
+}  // namespace baseline
+}  // namespace thimble::vector

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cstdint>
+
+namespace thimble::vector {
+
+// Kernels for the channel-blocked and channels-last layouts, compiled once per instruction set.
+// A "line" is the channels of one block at one pixel.
+
+// How a normalised tensor lies in memory, in floats. Pixel p of image n, channel block b starts at
+// n*image_stride + b*block_stride + p*pixel_stride.
+struct View {
+  int64_t images = 0;
+  int64_t pixels = 0;  // H*W
+  int64_t channels = 0;
+  int64_t blocks = 0;  // channel blocks
+  int64_t image_stride = 0;
+  int64_t block_stride = 0;
+  int64_t pixel_stride = 0;
+  bool padded = false;  // the last block's unused channels exist in memory and hold zeros
+};
+
+enum class Activation : uint8_t { none, relu, relu6 };
+
+// Batch normalisation over one channel block. Lines are numbered over images, then pixels.
+struct NormForward {
+  View view;
+  Activation activation = Activation::none;
+  bool training = true;
+  float epsilon = 0;
+  float momentum = 0;
+  const float* src = nullptr;
+  const float* addend = nullptr;  // null: none
+  const float* gamma = nullptr;   // (C), like all that follow
+  const float* beta = nullptr;
+  float* mean = nullptr;
+  float* inv_std = nullptr;
+  float* running_mean = nullptr;
+  float* running_var = nullptr;
+  float* dst = nullptr;
+};
+
+struct NormBackward {
+  View view;
+  Activation activation = Activation::none;
+  bool training = true;
+  float epsilon = 0;
+  const float* src = nullptr;
+  const float* diff_dst = nullptr;
+  const float* diff_dst_2 = nullptr;  // null: none
+  const float* gamma = nullptr;
+  const float* beta = nullptr;
+  const float* mean = nullptr;     // frozen: the running statistics
+  const float* inv_std = nullptr;  // frozen: the running variance
+  const float* dst = nullptr;      // for the mask when there was an addend
+  float* diff_src = nullptr;       // each output null when nobody wants it
+  float* diff_addend = nullptr;
+  float* diff_gamma = nullptr;
+  float* diff_beta = nullptr;
+};
+
+// Sums per channel of a block: twice `kMaxLanes` doubles.
+inline constexpr int kMaxLanes = 16;
+struct Sums {
+  double first[kMaxLanes];
+  double second[kMaxLanes];
+};
+
+struct Kernels {
+  const char* name;
+  // Forward: sums of (x - x0) and its square over lines [begin, end); then the statistics of a
+  // block from `parts` sums; then the result.
+  void (*norm_sums)(const NormForward&, int64_t block, int64_t begin, int64_t end, Sums&);
+  void (*norm_statistics)(const NormForward&, int64_t block, const Sums* sums, int64_t parts,
+                          int64_t stride);
+  void (*norm_apply)(const NormForward&, int64_t block, int64_t begin, int64_t end);
+  // Backward: sums of g and g*(x - mean), writing diff_addend on the way; diff_gamma and
+  // diff_beta from them; then diff_src.
+  void (*norm_diff_sums)(const NormBackward&, int64_t block, int64_t begin, int64_t end, Sums&);
+  void (*norm_diff_finish)(const NormBackward&, int64_t block, Sums* sums, int64_t parts,
+                           int64_t stride);
+  void (*norm_diff_apply)(const NormBackward&, int64_t block, int64_t begin, int64_t end,
+                          const Sums&);
+  void (*add)(const float* a, const float* b, float* dst, int64_t count);
+  // m = momentum*m + (g + decay*w); w -= lr*m
+  void (*sgd_momentum)(float* weights, const float* diff, float* velocity, float lr,
+                       float momentum, float decay, int64_t count);
+};
+
+// Blocks of 16 channels with AVX-512, of 8 otherwise.
+int lanes();
+const Kernels& kernels();
+
+}  // namespace thimble::vector

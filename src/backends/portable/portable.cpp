@@ -1,0 +1,83 @@
+#include "backends/portable/portable.h"
+
+namespace thimble {
+namespace {
+
+class PortableRunner : public Kernel {
+ public:
+  PortableRunner(PortableKernel kernel, Attributes attributes, std::vector<TensorArg> inputs,
+                 std::vector<TensorArg> outputs)
+      : kernel_(kernel),
+        attributes_(std::move(attributes)),
+        inputs_(std::move(inputs)),
+        outputs_(std::move(outputs)) {}
+
+  void bind(const KernelBuffers& buffers) override {
+    for (size_t i = 0; i < inputs_.size(); ++i) inputs_[i].data = buffers.inputs[i];
+    for (size_t i = 0; i < outputs_.size(); ++i) outputs_[i].data = buffers.outputs[i];
+    scratch_ = buffers.scratch;
+  }
+  void run() override { kernel_({attributes_, inputs_, outputs_, scratch_}); }
+
+ private:
+  PortableKernel kernel_;
+  Attributes attributes_;
+  std::vector<TensorArg> inputs_;
+  std::vector<TensorArg> outputs_;
+  void* scratch_ = nullptr;
+};
+
+// The layout that all full-size tensors of an elementwise node share: of the first that has one.
+Layout shared_layout(const Graph& graph, const std::vector<TensorId>& tensors, const Shape& shape,
+                     const std::vector<Layout>& layouts) {
+  for (TensorId t : tensors) {
+    if (t == kNoTensor || graph.tensor(t).shape != shape) continue;
+    const Layout& layout = layouts[static_cast<size_t>(t)];
+    if (layout.decided()) return layout;
+  }
+  return plain_layout(shape);
+}
+
+}  // namespace
+
+KernelChoice choose_portable(const Graph& graph, const Node& node,
+                             const std::vector<Layout>& layouts) {
+  const OpDef& def = find_op(node.op);
+  std::vector<TensorId> results = node.outputs;
+  results.insert(results.end(), node.updates.begin(), node.updates.end());
+  const Shape full = results.empty() || results[0] == kNoTensor ? Shape{}
+                                                                : graph.tensor(results[0]).shape;
+  const Layout shared =
+      def.elementwise ? shared_layout(graph, node.inputs, full, layouts) : plain_layout(full);
+  KernelChoice choice;
+  const auto prepare = [&](const std::vector<TensorId>& ids, std::vector<Layout>& wanted) {
+    std::vector<TensorArg> args;
+    for (TensorId t : ids) {
+      if (t == kNoTensor) {
+        args.emplace_back();
+        wanted.emplace_back();
+        continue;
+      }
+      const Tensor& tensor = graph.tensor(t);
+      const bool same = def.elementwise && tensor.shape == full;
+      wanted.push_back(same ? shared : plain_layout(tensor.shape));
+      args.push_back({nullptr, tensor.shape, tensor.type, wanted.back().elements});
+    }
+    return args;
+  };
+  std::vector<TensorArg> inputs = prepare(node.inputs, choice.inputs);
+  std::vector<TensorArg> outputs = prepare(results, choice.outputs);
+  choice.scratch_bytes = scratch_scalars_of(graph, node) * int64_t{sizeof(float)};
+  choice.implementation = "portable";
+  choice.kernel = std::make_shared<PortableRunner>(def.kernels.f32, node.attributes,
+                                                   std::move(inputs), std::move(outputs));
+  return choice;
+}
+
+KernelChoice PortableBackend::reorder(const Shape& shape, ElementType, const Layout& from,
+                                      const Layout& to) {
+  throw InternalError(str_cat("the portable backend has one layout, asked to bring ", shape,
+                              " from ", from.tag, " to ", to.tag));
+}
+
+}  // namespace thimble

@@ -1,0 +1,24 @@
+#pragma once
+
+#include "backends/backend.h"
+
+namespace thimble {
+
+// The op's own kernel, in float: on plain layouts, or on any one layout when it is elementwise.
+KernelChoice choose_portable(const Graph& graph, const Node& node,
+                             const std::vector<Layout>& layouts);
+
+// Correct everywhere and without dependencies; the oracle of the other backends.
+class PortableBackend : public Backend {
+ public:
+  std::string name() const override { return "portable"; }
+  void begin(const Graph&) override {}
+  KernelChoice choose(const Graph& graph, const Node& node,
+                      const std::vector<Layout>& layouts) override {
+    return choose_portable(graph, node, layouts);
+  }
+  KernelChoice reorder(const Shape& shape, ElementType type, const Layout& from,
+                       const Layout& to) override;
+};
+
+}  // namespace thimble

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <exception>
+
+#include "base/error.h"
+
+namespace thimble::cli {
+
+// What the program tells the shell.
+enum ExitCode : int {
+  kDone = 0,
+  kFailed = 1,          // anything else
+  kBadInput = 2,        // usage, files, values
+  kDoesNotFit = 3,      // the plan is larger than the budget; nothing was run
+  kBudgetExceeded = 4,  // it ran, and the measured peak was larger than the budget
+};
+
+inline constexpr const char* kExitCodes =
+    "Exit codes:\n"
+    "  0  done\n"
+    "  2  wrong usage or bad input: a flag, a file, a value\n"
+    "  3  does not fit the budget; nothing was run\n"
+    "  4  it ran, and the measured peak went over the budget\n"
+    "  1  anything else\n";
+
+inline ExitCode exit_code(const std::exception& error) {
+  if (dynamic_cast<const UserError*>(&error) != nullptr) return kBadInput;
+  if (dynamic_cast<const BudgetExceeded*>(&error) != nullptr) return kBudgetExceeded;
+  return kFailed;
+}
+
+}  // namespace thimble::cli

@@ -1,0 +1,202 @@
+#include "cli/flags.h"
+
+#include <functional>
+
+#include "base/bytes.h"
+#include "cli/values.h"
+
+namespace thimble::cli {
+namespace {
+
+constexpr int64_t kMany = 1'000'000;
+constexpr double kAdamLearningRate = 0.001;  // sgd's usual one is far too large for Adam
+
+using Setter = std::function<void(const std::string& flag, const std::string& text)>;
+
+CLI::Option* add(const Group& group, const std::string& name, const char* type, const char* help,
+                 const std::string& usual, const Setter& set) {
+  CLI::Option* option = group.command.add_option_function<std::string>(
+      name, [name, set](const std::string& text) { set(name, text); }, help);
+  return option->type_name(type)->default_str(usual)->group(group.title)->take_last();
+}
+
+// `usual` says what happens without the flag when the field's first value does not.
+void add_integer(const Group& group, const char* name, int64_t& field, int64_t least, int64_t most,
+                 const char* help, const std::string& usual = "") {
+  add(group, name, "N", help, usual.empty() ? std::to_string(field) : usual,
+      [&field, least, most](const std::string& flag, const std::string& text) {
+        field = parse_integer(flag, text, least, most);
+      });
+}
+
+CLI::Option* add_real(const Group& group, const char* name, double& field, const Interval& interval,
+                      const char* help, const std::string& usual = "") {
+  return add(group, name, "X", help, usual.empty() ? str_cat(field) : usual,
+             [&field, interval](const std::string& flag, const std::string& text) {
+               field = parse_real(flag, text, interval);
+             });
+}
+
+CLI::Option* add_choice(const Group& group, const char* name, std::string& field,
+                        const std::vector<std::string>& choices, const char* help) {
+  std::string type;
+  for (const std::string& c : choices) type += (type.empty() ? "" : "|") + c;
+  return add(group, name, type.c_str(), help, field,
+             [&field, choices](const std::string& flag, const std::string& text) {
+               field = parse_choice(flag, text, choices);
+             });
+}
+
+}  // namespace
+
+CLI::Option* add_text(const Group& group, const char* name, const char* type, std::string& field,
+                      const char* help, const std::string& usual) {
+  return add(group, name, type, help, usual.empty() ? field : usual,
+             [&field](const std::string& flag, const std::string& text) {
+               require(!text.empty(), flag, " is empty");
+               field = text;
+             });
+}
+
+void add_switch(const Group& group, const char* name, bool& field, const char* help) {
+  group.command
+      .add_flag_callback(
+          name, [&field] { field = true; }, help)
+      ->group(group.title)
+      ->disable_flag_override();
+}
+
+void add_model_flags(CLI::App& command, ModelChoice& model) {
+  const Group group = {command, "Model"};
+  add_text(group, "--model", "NAME", model.name, "The network; see `thimble list models`");
+  add_integer(group, "--batch", model.batch, 1, 65536, "Examples in a step", "the model's usual");
+  add(group, "--input", "SIZE", "Images: 224, 32x32 or, with channels, 1x28x28",
+      "the data's, or the model's usual",
+      [&model](const std::string& flag, const std::string& text) {
+        const InputSize size = parse_input(flag, text);
+        model.channels = size.channels;
+        model.height = size.height;
+        model.width_px = size.width;
+      });
+  add_integer(group, "--classes", model.classes, 2, kMany, "Classes to tell apart",
+              "the data's, or the model's usual");
+  add_real(group, "--width", model.width, {0, 16, true}, "Multiplies the channels of every layer");
+  add_choice(group, "--norm", model.norm, {"batch", "frozen", "group"}, "Normalisation");
+  add_real(group, "--label-smoothing", model.label_smoothing, {0, 1, false, true},
+           "Share of the target spread over all classes");
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--option",
+          [&model](const std::vector<std::string>& given) {
+            for (const std::string& text : given) {
+              const auto [key, value] = parse_pair("--option", text);
+              require(model.variants.emplace(key, value).second, "--option ", key,
+                      " is given twice");
+            }
+          },
+          "The model's own options; may be given several times")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false)
+      ->group(group.title);
+}
+
+void add_data_flags(CLI::App& command, DataChoice& data) {
+  const Group group = {command, "Data"};
+  add_text(group, "--data", "NAME|FOLDER", data.path,
+           "Examples: a name of `thimble list data`, or a folder");
+  add_switch(group, "--flip", data.flip, "Mirror training images at random");
+  add_integer(group, "--crop", data.crop_pad, 0, 1024,
+              "Shift training images at random by at most N pixels");
+  add_switch(group, "--skip-bad", data.skip_bad, "Go on when a file is broken, and count it");
+}
+
+void add_optimizer_flags(CLI::App& command, OptimizerChoice& optimizer) {
+  const Group group = {command, "Optimizer"};
+  add_choice(group, "--optimizer", optimizer.name, {"sgd", "adam", "adamw"}, "How weights move");
+  add_real(group, "--lr", optimizer.learning_rate, {0, 1000}, "Learning rate",
+           str_cat(optimizer.learning_rate, "; adam and adamw: ", kAdamLearningRate));
+  add_real(group, "--momentum", optimizer.momentum, {0, 1, false, true}, "Of sgd");
+  add_switch(group, "--nesterov", optimizer.nesterov, "Nesterov's momentum, of sgd");
+  add_real(group, "--weight-decay", optimizer.weight_decay, {0, 1000}, "Pulls weights to zero");
+  add_choice(group, "--schedule", optimizer.schedule, {"constant", "step", "cosine"},
+             "Of the learning rate");
+  add_real(group, "--warmup", optimizer.warmup_epochs, {0, 1e6},
+           "Epochs in which the learning rate rises from 0");
+  add(group, "--step-epochs", "N,N,...", "With --schedule step: when the rate falls", "",
+      [&optimizer](const std::string& flag, const std::string& text) {
+        optimizer.step_epochs = parse_epochs(flag, text);
+      });
+  add_real(group, "--step-factor", optimizer.step_factor, {0, 1, true},
+           "With --schedule step: by what it is multiplied then");
+}
+
+void add_training_flags(CLI::App& command, TrainOptions& options) {
+  const Group group = {command, "Training"};
+  add_integer(group, "--epochs", options.epochs, 1, kMany, "Passes over the data");
+  add(group, "--seed", "N", "Same seed and threads: same bits", std::to_string(options.seed),
+      [&options](const std::string& flag, const std::string& text) {
+        options.seed = parse_seed(flag, text);
+      });
+  add_text(group, "--run", "FOLDER", options.run_folder,
+           "Where the model, checkpoints and metrics go", "runs/<model>-<data>");
+  add_text(group, "--init", "FILE", options.initial_weights,
+           "First weights, from a safetensors file");
+  add_switch(group, "--resume", options.resume, "Continue the run in --run, to the same bits");
+  add_integer(group, "--checkpoint-every", options.checkpoint_every, 1, int64_t{1} << 40,
+              "Steps between checkpoint files", "each epoch");
+}
+
+void add_machine_flags(CLI::App& command, TrainOptions& options) {
+  constexpr int64_t kMostThreads = 1024;
+  const Group group = {command, "Machine"};
+  add(group, "--budget", "BYTES", "Peak memory of the whole process, such as 96MiB", "no bound",
+      [&options](const std::string& flag, const std::string& text) {
+        try {
+          options.budget_bytes = parse_bytes(text);
+        } catch (const UserError& e) {
+          throw UserError(str_cat(flag, ": ", e.what()));
+        }
+        require(options.budget_bytes > 0, flag, " is '", text, "', needs more than 0 bytes");
+      });
+  add(group, "--threads", "N", "Threads that compute", "all cores",
+      [&options](const std::string& flag, const std::string& text) {
+        options.threads = static_cast<int>(parse_integer(flag, text, 1, kMostThreads));
+      });
+  add_choice(group, "--backend", options.backend, {"auto", "onednn", "portable"}, "Whose kernels");
+}
+
+void add_output_flags(CLI::App& command, Request& request) {
+  const Group group = {command, "Output"};
+  add_switch(group, "--json", request.json, "One JSON object on standard output, nothing else");
+}
+
+void add_train_flags(CLI::App& command, Request& request) {
+  TrainOptions& options = request.options;
+  add_model_flags(command, options.model);
+  add_data_flags(command, options.data);
+  add_machine_flags(command, options);
+  add_training_flags(command, options);
+  add_optimizer_flags(command, options.optimizer);
+  add_output_flags(command, request);
+}
+
+void settle_train_flags(const CLI::App& command, TrainOptions& options) {
+  const auto given = [&](const char* name) { return command.get_option(name)->count() > 0; };
+  OptimizerChoice& o = options.optimizer;
+  if (o.name != "sgd") {
+    require(!given("--momentum") && !o.nesterov, given("--momentum") ? "--momentum" : "--nesterov",
+            " belongs to --optimizer sgd, and --optimizer is ", o.name);
+    if (!given("--lr")) o.learning_rate = kAdamLearningRate;
+  }
+  require(!o.nesterov || o.momentum > 0, "--nesterov needs a --momentum above 0");
+  require(o.schedule != "step" || given("--step-epochs"),
+          "--schedule step needs --step-epochs, such as --step-epochs 30,60,80");
+  for (const char* name : {"--step-epochs", "--step-factor"}) {
+    require(o.schedule == "step" || !given(name), name,
+            " belongs to --schedule step, and --schedule is ", o.schedule);
+  }
+  require(!options.resume || !given("--init"),
+          "--resume continues from the run's checkpoint file: leave out --init");
+}
+
+}  // namespace thimble::cli

@@ -1,0 +1,40 @@
+#include "cli/commands.h"
+#include "cli/flags.h"
+#include "cli/streams.h"
+#include "report/json.h"
+#include "report/text.h"
+
+namespace thimble::cli {
+namespace {
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  thimble plan --model resnet50 --batch 8 --budget 1GiB\n"
+    "  thimble plan --model mobilenet_v2 --input 96 --classes 5 --optimizer adam\n"
+    "  thimble plan --model lenet --verbose\n"
+    "  thimble plan --model resnet50 --batch 32 --budget 1GiB --json\n\n";
+
+ExitCode run_plan(const Request& request) {
+  if (request.verbose) print(describe_plan(request.options) + "\n");
+  const PlanReport report = plan(request.options);
+  print(request.json ? to_json(report) : plan_text(report, request.options, {locale_is_utf8()}));
+  return report.fits ? kDone : kDoesNotFit;
+}
+
+}  // namespace
+
+void add_plan_command(CLI::App& app, Request& request) {
+  CLI::App& command = *app.add_subcommand(
+      "plan", "Say what training would take, and whether it fits; trains nothing, needs no data");
+  add_train_flags(command, request);
+  add_switch({command, "Output"}, "--verbose", request.verbose,
+             "Every step, with layouts and places in memory");
+  command.footer(std::string(kExamples) + kExitCodes);
+  command.callback([&command, &request] {
+    settle_train_flags(command, request.options);
+    require(!request.verbose || !request.json, "--verbose is for people: leave out --json");
+    request.run = run_plan;
+  });
+}
+
+}  // namespace thimble::cli

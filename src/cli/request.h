@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+
+#include "cli/exit_code.h"
+#include "thimble/thimble.h"
+
+namespace thimble::cli {
+
+// What the command line asked for. A plain value: the parser is gone when `run` is called, so that
+// it takes no memory from training.
+struct Request {
+  TrainOptions options;
+  bool json = false;
+  bool verbose = false;  // plan: every step
+  std::string what;      // list: models, data or ops
+  std::string text;      // to print: help or version
+  ExitCode (*run)(const Request& request) = nullptr;
+};
+
+// Throws UserError.
+Request parse_arguments(int argc, const char* const* argv);
+
+}  // namespace thimble::cli

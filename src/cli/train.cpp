@@ -1,0 +1,82 @@
+#include <chrono>
+#include <filesystem>
+
+#include "cli/commands.h"
+#include "cli/flags.h"
+#include "cli/streams.h"
+#include "report/json.h"
+#include "report/progress.h"
+#include "report/text.h"
+
+namespace thimble::cli {
+namespace {
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  thimble train --model mobilenet_v1_patch --data fashion-mnist --budget 96MiB\n"
+    "  thimble train --model resnet18_cifar --data cifar-10-batches-bin --batch 128 \\\n"
+    "      --epochs 30 --lr 0.1 --weight-decay 5e-4 --flip --crop 4\n"
+    "  thimble train --model mobilenet_v1_patch --data fashion-mnist --epochs 4 --resume\n\n";
+
+// "runs/lenet-fashion-mnist": the data set's name, or the last part of its path.
+std::string usual_run_folder(const TrainOptions& options) {
+  std::filesystem::path data = options.data.path;
+  if (!data.has_filename()) data = data.parent_path();  // "photos/"
+  return "runs/" + options.model.name + "-" + data.filename().string();
+}
+
+// Shows progress on standard error, and never leaves half a line there.
+class ProgressDisplay {
+ public:
+  ~ProgressDisplay() { note(text_.finish()); }
+
+  void show(const Progress& progress) {
+    const std::chrono::duration<double> now = std::chrono::steady_clock::now() - start_;
+    const std::string text = text_.next(progress, now.count());
+    if (!text.empty()) note(text);
+  }
+
+ private:
+  ProgressText text_{{terminal_rewrites_lines(), locale_is_utf8(), terminal_columns()}};
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+TrainReport train_with_progress(const TrainOptions& options) {
+  ProgressDisplay display;
+  return train(options, [&](const Progress& progress) { display.show(progress); });
+}
+
+ExitCode run_train(const Request& request) {
+  TrainOptions options = request.options;
+  if (options.run_folder.empty()) {
+    options.run_folder = usual_run_folder(options);
+    note("run folder: " + options.run_folder + "\n");
+  }
+  const TrainReport report = train_with_progress(options);
+  const PlanReport& plan = report.plan;
+  if (request.json) print(to_json(report));
+  if (!report.trained) {
+    note("thimble: " + refusal_text(plan, "training", ways_to_lower(plan, options)));
+    return kDoesNotFit;
+  }
+  if (!request.json) print(result_text(report));
+  const bool exceeded = plan.budget_bytes > 0 && report.peak_rss_bytes > plan.budget_bytes;
+  return exceeded ? kBudgetExceeded : kDone;
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app, Request& request) {
+  CLI::App& command = *app.add_subcommand(
+      "train", "Plan, and train when the plan fits the budget; leaves the model in a run folder");
+  add_train_flags(command, request);
+  command.footer(std::string(kExamples) + kExitCodes);
+  command.callback([&command, &request] {
+    settle_train_flags(command, request.options);
+    require(!request.options.data.path.empty(), "train needs --data: a name of `thimble list ",
+            "data`, or a folder; such as --data fashion-mnist");
+    request.run = run_train;
+  });
+}
+
+}  // namespace thimble::cli

@@ -1,0 +1,162 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <numeric>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+
+// Reads the values of flags. Each function throws UserError that says which flag, what came and
+// what was needed.
+namespace thimble::cli {
+
+// Insertions, deletions and replacements that turn `a` into `b` (Levenshtein).
+inline size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i] != b[j]);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({row[j + 1] + 1, row[j] + 1, replaced});
+    }
+  }
+  return row.back();
+}
+
+// "; did you mean 'x'?", or nothing when no name is near.
+inline std::string did_you_mean(std::string_view given, const std::vector<std::string>& names) {
+  size_t best = std::max<size_t>(2, given.size() / 3) + 1;
+  std::string nearest;
+  for (const std::string& name : names) {
+    const size_t distance = edit_distance(given, name);
+    if (distance < best) {
+      best = distance;
+      nearest = name;
+    }
+  }
+  return nearest.empty() ? "" : "; did you mean '" + nearest + "'?";
+}
+
+template <class Number>
+bool read_number(std::string_view text, Number& value) {
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
+  return read.ec == std::errc() && read.ptr == text.data() + text.size();
+}
+
+inline int64_t parse_integer(std::string_view flag, std::string_view text, int64_t least,
+                             int64_t most) {
+  int64_t value = 0;
+  require(read_number(text, value) && value >= least && value <= most, flag, " is '", text,
+          "', needs a whole number from ", least, " to ", most);
+  return value;
+}
+
+inline uint64_t parse_seed(std::string_view flag, std::string_view text) {
+  uint64_t value = 0;
+  require(read_number(text, value), flag, " is '", text, "', needs a whole number from 0 to ",
+          UINT64_MAX);
+  return value;
+}
+
+// The numbers from `least` to `most`; an end that is `open` does not belong to them.
+struct Interval {
+  double least = 0;
+  double most = 1;
+  bool open_least = false;
+  bool open_most = false;
+
+  bool holds(double x) const {
+    return (open_least ? x > least : x >= least) && (open_most ? x < most : x <= most);
+  }
+  std::string text() const {
+    return str_cat(open_least ? "above " : "of at least ", least,
+                   open_most ? " and below " : " and at most ", most);
+  }
+};
+
+inline double parse_real(std::string_view flag, std::string_view text, const Interval& interval) {
+  double value = 0;
+  require(read_number(text, value) && std::isfinite(value) && interval.holds(value), flag, " is '",
+          text, "', needs a number ", interval.text());
+  return value;
+}
+
+inline std::string parse_choice(std::string_view flag, const std::string& text,
+                                const std::vector<std::string>& choices) {
+  if (std::find(choices.begin(), choices.end(), text) != choices.end()) return text;
+  std::string list;
+  for (const std::string& c : choices) list += (list.empty() ? "" : ", ") + c;
+  throw UserError(
+      str_cat(flag, " is '", text, "', needs one of ", list, did_you_mean(text, choices)));
+}
+
+// Parts between separators; an empty part stays.
+inline std::vector<std::string> split(std::string_view text, char separator) {
+  std::vector<std::string> parts = {""};
+  for (char c : text) {
+    if (c == separator) {
+      parts.emplace_back();
+    } else {
+      parts.back() += c;
+    }
+  }
+  return parts;
+}
+
+// What --input says about images; 0 where it says nothing.
+struct InputSize {
+  int64_t channels = 0;
+  int64_t height = 0;
+  int64_t width = 0;
+  friend bool operator==(const InputSize&, const InputSize&) = default;
+};
+
+// "224", "32x32" or "1x28x28".
+inline InputSize parse_input(std::string_view flag, std::string_view text) {
+  constexpr int64_t kLargest = 65536;  // the largest side of a JPEG file
+  const std::vector<std::string> parts = split(text, 'x');
+  std::array<int64_t, 3> sizes = {};
+  bool good = parts.size() <= sizes.size();
+  for (size_t i = 0; good && i < parts.size(); ++i) {
+    good = read_number(parts[i], sizes[i]) && sizes[i] >= 1 && sizes[i] <= kLargest;
+  }
+  require(good, flag, " is '", text, "', needs the size of images such as 224, 32x32 (height x ",
+          "width) or 1x28x28 (channels first), each from 1 to ", kLargest);
+  if (parts.size() == 1) return {0, sizes[0], sizes[0]};
+  if (parts.size() == 2) return {0, sizes[0], sizes[1]};
+  return {sizes[0], sizes[1], sizes[2]};
+}
+
+// "key=value".
+inline std::pair<std::string, std::string> parse_pair(std::string_view flag,
+                                                      const std::string& text) {
+  const size_t at = text.find('=');
+  require(at != std::string::npos && at > 0 && at + 1 < text.size(), flag, " is '", text,
+          "', needs key=value");
+  return {text.substr(0, at), text.substr(at + 1)};
+}
+
+// "30,60,80": epochs, each later than the one before.
+inline std::vector<int64_t> parse_epochs(std::string_view flag, std::string_view text) {
+  std::vector<int64_t> epochs;
+  bool good = true;
+  for (const std::string& part : split(text, ',')) {
+    int64_t epoch = 0;
+    good = good && read_number(part, epoch) && epoch > (epochs.empty() ? 0 : epochs.back());
+    epochs.push_back(epoch);
+  }
+  require(good, flag, " is '", text, "', needs rising epochs such as 30,60,80");
+  return epochs;
+}
+
+}  // namespace thimble::cli

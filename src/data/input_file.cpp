@@ -1,0 +1,47 @@
+#include "data/input_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+
+namespace thimble {
+
+InputFile::InputFile(std::string path)
+    : path_(std::move(path)), fd_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC)) {
+  require(fd_ >= 0, path_, ": cannot open: ", std::strerror(errno));
+}
+
+InputFile::~InputFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+InputFile::InputFile(InputFile&& other) noexcept
+    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
+
+int64_t InputFile::size() const {
+  struct stat status;
+  require(::fstat(fd_, &status) == 0, path_, ": cannot read its size: ", std::strerror(errno));
+  return status.st_size;
+}
+
+void InputFile::read_at(int64_t offset, void* to, int64_t bytes) const {
+  auto* next = static_cast<char*>(to);
+  int64_t left = bytes;
+  while (left > 0) {
+    const ssize_t got = ::pread(fd_, next, static_cast<size_t>(left), offset + bytes - left);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw UserError(str_cat(path_, ": cannot read: ", std::strerror(errno)));
+    require(got > 0, path_, ": ends at byte ", offset + bytes - left, "; needed ", bytes,
+            " bytes at ", offset);
+    next += got;
+    left -= got;
+  }
+}
+
+}  // namespace thimble

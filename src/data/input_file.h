@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace thimble {
+
+// A file open for reading at any place.
+class InputFile {
+ public:
+  // Throws UserError when the file cannot be opened.
+  explicit InputFile(std::string path);
+  ~InputFile();
+  InputFile(InputFile&& other) noexcept;
+  InputFile& operator=(InputFile&&) = delete;
+
+  const std::string& path() const { return path_; }
+  int64_t size() const;  // bytes
+
+  // Reads exactly `bytes` bytes at `offset`. Throws UserError when the file ends before.
+  void read_at(int64_t offset, void* to, int64_t bytes) const;
+
+ private:
+  std::string path_;
+  int fd_;
+};
+
+}  // namespace thimble

@@ -1,0 +1,192 @@
+#include "data/loader.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/error.h"
+
+namespace thimble {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+
+int64_t count_batches(const Dataset& dataset, const LoaderOptions& options) {
+  require(options.batch > 0, "batch is ", options.batch, "; needed at least 1");
+  const int64_t size = dataset.size();
+  if (!options.drop_last) return (size + options.batch - 1) / options.batch;
+  require(size >= options.batch, dataset.description(), ": ", size,
+          " examples are fewer than one batch of ", options.batch);
+  return size / options.batch;
+}
+
+// One number for each of the model's channels, from 1 or 3 numbers.
+std::array<float, 3> per_channel(const std::vector<float>& given, const std::vector<float>& natural,
+                                 int64_t channels, const char* name) {
+  const std::vector<float>& v = given.empty() ? natural : given;
+  require(v.size() == 1 || v.size() == 3, name, " has ", v.size(), " numbers; needed 1 or 3");
+  for (const float x : v) require(std::isfinite(x), name, " has a number that is not finite");
+  if (v.size() == 1) return {v[0], v[0], v[0]};
+  if (channels == 3) return {v[0], v[1], v[2]};
+  const float average = (v[0] + v[1] + v[2]) / 3;
+  return {average, average, average};
+}
+
+ImageRecipe recipe_for(const Dataset& dataset, const LoaderOptions& options) {
+  const Shape& image = options.image;
+  require(image.rank() == 3 && (image[0] == 1 || image[0] == 3) && image[1] > 0 && image[2] > 0,
+          "image shape ", image, "; needed (C, H, W) with 1 or 3 channels");
+  require(options.augment_crop_pad >= 0, "augment_crop_pad is ", options.augment_crop_pad,
+          "; needed at least 0");
+  ImageRecipe recipe;
+  recipe.image = image;
+  recipe.mean = per_channel(options.mean, dataset.info().mean, image[0], "mean");
+  recipe.std = per_channel(options.std, dataset.info().std, image[0], "std");
+  for (const float s : recipe.std) require(s > 0, "std is ", s, "; needed more than 0");
+  recipe.flip = options.augment_flip;
+  recipe.crop_pad = options.augment_crop_pad;
+  recipe.seed = options.seed;
+  return recipe;
+}
+
+int64_t fitter_bytes(const LoaderOptions& options) {
+  return round_up(ImageFitter::scratch_bytes(options.image), kAlignment);
+}
+
+std::span<std::byte> piece(void* workspace, int64_t offset, int64_t bytes) {
+  return {static_cast<std::byte*>(workspace) + offset, static_cast<size_t>(bytes)};
+}
+
+}  // namespace
+
+int64_t BatchLoader::workspace_bytes(const Dataset& dataset, const LoaderOptions& options) {
+  return fitter_bytes(options) + round_up(dataset.scratch_bytes(options.decode_bytes), kAlignment);
+}
+
+BatchLoader::BatchLoader(const Dataset& dataset, LoaderOptions options, void* workspace,
+                         std::array<BatchSlot, 2> slots)
+    : dataset_(dataset),
+      options_(std::move(options)),
+      batches_(count_batches(dataset, options_)),
+      fitter_(recipe_for(dataset, options_), piece(workspace, 0, fitter_bytes(options_))),
+      scratch_(
+          piece(workspace, fitter_bytes(options_), dataset.scratch_bytes(options_.decode_bytes))),
+      order_(dataset.size(), options_.seed, 0) {
+  slots_[0].memory = slots[0];
+  slots_[1].memory = slots[1];
+  next_batch_ = batches_;  // no epoch yet
+}
+
+BatchLoader::~BatchLoader() { stop(); }
+
+void BatchLoader::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void BatchLoader::begin_epoch(int64_t epoch, int64_t first_batch) {
+  ensure(first_batch >= 0 && first_batch <= batches_, "batch ", first_batch, " of ", batches_);
+  stop();
+  stop_ = false;
+  error_ = nullptr;
+  held_ = -1;
+  for (Slot& slot : slots_) slot.ready = false;
+  epoch_ = epoch;
+  first_batch_ = first_batch;
+  next_batch_ = first_batch;
+  order_ = Permutation(dataset_.size(), options_.seed, static_cast<uint64_t>(epoch));
+  if (first_batch < batches_) thread_.start(thread_main, this);
+}
+
+std::optional<BatchLoader::Batch> BatchLoader::next() {
+  std::unique_lock lock(mutex_);
+  if (held_ >= 0) {
+    slots_[static_cast<size_t>(std::exchange(held_, -1))].ready = false;
+    changed_.notify_all();
+  }
+  if (next_batch_ == batches_) return std::nullopt;
+  const int index = static_cast<int>(next_batch_ % 2);
+  const Slot& slot = slots_[static_cast<size_t>(index)];
+  changed_.wait(lock, [&] { return slot.ready || error_ != nullptr; });
+  if (!slot.ready) {
+    lock.unlock();
+    thread_.join();  // it ended with the error
+    std::rethrow_exception(error_);
+  }
+  ++next_batch_;
+  held_ = index;
+  skipped_ += slot.skipped;
+  return Batch{index, slot.examples};
+}
+
+void* BatchLoader::thread_main(void* self) {
+  auto& loader = *static_cast<BatchLoader*>(self);
+  try {
+    loader.decode_epoch();
+  } catch (...) {
+    const std::lock_guard lock(loader.mutex_);
+    loader.error_ = std::current_exception();
+    loader.changed_.notify_all();
+  }
+  return nullptr;
+}
+
+void BatchLoader::decode_epoch() {
+  for (int64_t batch = first_batch_; batch < batches_; ++batch) {
+    Slot& slot = slots_[static_cast<size_t>(batch % 2)];
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] { return !slot.ready || stop_; });
+    }
+    fill(slot, batch);
+    if (stop_) return;
+    const std::lock_guard lock(mutex_);
+    slot.ready = true;
+    changed_.notify_all();
+  }
+}
+
+void BatchLoader::fill(Slot& slot, int64_t batch) {
+  const int64_t pixels = options_.image.elements();
+  const int64_t size = dataset_.size();
+  const int64_t first = batch * options_.batch;
+  slot.examples = std::min(options_.batch, size - first);
+  slot.skipped = 0;
+  for (int64_t n = 0; n < options_.batch && !stop_; ++n) {
+    float* image = slot.memory.images + n * pixels;
+    int32_t* label = slot.memory.labels + n;
+    bool loaded = false;
+    if (n < slot.examples) {
+      const int64_t example = options_.shuffle ? order_.permuted(first + n) : first + n;
+      // Only training takes another example for a broken one: an evaluation must not count it.
+      const int64_t tries = options_.drop_last ? size : 1;
+      for (int64_t t = 0; t < tries && !loaded && !stop_; ++t) {
+        const bool last_try = options_.drop_last && t + 1 == tries;
+        loaded = load((example + t) % size, image, label, options_.skip_bad && !last_try);
+        if (t == 0 && !loaded) ++slot.skipped;
+      }
+    }
+    if (!loaded) {
+      std::fill_n(image, pixels, 0.0f);
+      *label = -1;
+    }
+  }
+}
+
+// False when the example is broken; throws then unless it may be skipped.
+bool BatchLoader::load(int64_t example, float* image, int32_t* label, bool may_skip) {
+  fitter_.aim(image, epoch_, example);
+  try {
+    *label = dataset_.decode(example, scratch_, fitter_);
+    return true;
+  } catch (const UserError&) {
+    if (!may_skip) throw;
+    return false;
+  }
+}
+
+}  // namespace thimble

@@ -1,0 +1,138 @@
+#include "graph/graph.h"
+
+#include <algorithm>
+#include <set>
+
+namespace thimble {
+
+int64_t element_bytes(ElementType type) {
+  switch (type) {
+    case ElementType::f32:
+    case ElementType::i32: return 4;
+    case ElementType::u8: return 1;
+  }
+  return 0;
+}
+
+const char* name_of(ElementType type) {
+  switch (type) {
+    case ElementType::f32: return "f32";
+    case ElementType::i32: return "i32";
+    case ElementType::u8: return "u8";
+  }
+  return "?";
+}
+
+const char* name_of(Role role) {
+  switch (role) {
+    case Role::data: return "data";
+    case Role::weight: return "weight";
+    case Role::statistic: return "statistic";
+    case Role::optimizer: return "optimizer";
+    case Role::activation: return "activation";
+    case Role::gradient: return "gradient";
+    case Role::difference: return "difference";
+    case Role::metric: return "metric";
+  }
+  return "?";
+}
+
+const char* name_of(Phase phase) {
+  switch (phase) {
+    case Phase::forward: return "forward";
+    case Phase::backward: return "backward";
+    case Phase::update: return "update";
+  }
+  return "?";
+}
+
+bool is_persistent(Role role) {
+  return role == Role::data || role == Role::weight || role == Role::statistic ||
+         role == Role::optimizer || role == Role::metric;
+}
+
+TensorId Graph::add_tensor(Tensor tensor) {
+  const std::string base = tensor.name;
+  for (int suffix = 2; find(tensor.name) != kNoTensor; ++suffix) {
+    tensor.name = str_cat(base, "#", suffix);
+  }
+  tensors.push_back(std::move(tensor));
+  return static_cast<TensorId>(tensors.size()) - 1;
+}
+
+TensorId Graph::find(std::string_view wanted) const {
+  const auto it =
+      std::find_if(tensors.begin(), tensors.end(), [&](const Tensor& t) { return t.name == wanted; });
+  return it == tensors.end() ? kNoTensor : static_cast<TensorId>(it - tensors.begin());
+}
+
+std::ostream& operator<<(std::ostream& out, const Graph& graph) {
+  const auto list = [&](const std::vector<TensorId>& ids) {
+    for (size_t i = 0; i < ids.size(); ++i) {
+      out << (i ? ", " : "") << (ids[i] == kNoTensor ? "-" : graph.tensor(ids[i]).name);
+    }
+  };
+  out << "graph " << graph.name << '\n';
+  for (const Tensor& t : graph.tensors) {
+    out << "  " << name_of(t.role) << ' ' << t.name << ' ' << name_of(t.type) << ' ' << t.shape
+        << '\n';
+  }
+  for (const Node& n : graph.nodes) {
+    out << "  " << name_of(n.phase) << ": " << n.op << ' ' << n.name << " [";
+    const char* separator = "";
+    for (const auto& [name, value] : n.attributes) {
+      out << separator << name << '=' << value;
+      separator = " ";
+    }
+    out << "] (";
+    list(n.inputs);
+    out << ") -> (";
+    list(n.outputs);
+    out << ')';
+    if (!n.updates.empty()) {
+      out << " updates (";
+      list(n.updates);
+      out << ')';
+    }
+    out << '\n';
+  }
+  return out;
+}
+
+void verify(const Graph& graph) {
+  std::set<std::string_view> names;
+  for (const Tensor& t : graph.tensors) {
+    ensure(names.insert(t.name).second, "two tensors are called ", t.name);
+  }
+  const auto count = static_cast<TensorId>(graph.tensors.size());
+  std::vector<bool> made(graph.tensors.size());
+  std::vector<bool> updated(graph.tensors.size());
+  for (TensorId t = 0; t < count; ++t) {
+    made[static_cast<size_t>(t)] = is_persistent(graph.tensor(t).role);
+  }
+  for (const Node& n : graph.nodes) {
+    for (TensorId t : n.inputs) {
+      if (t == kNoTensor) continue;
+      ensure(t >= 0 && t < count, "node ", n.name, " reads tensor ", t, " of ", count);
+      ensure(made[static_cast<size_t>(t)], n.op, ' ', n.name, " reads ", graph.tensor(t).name,
+             " before it is made");
+      ensure(!updated[static_cast<size_t>(t)], n.op, ' ', n.name, " reads ", graph.tensor(t).name,
+             " after its update");
+    }
+    for (TensorId t : n.outputs) {
+      if (t == kNoTensor) continue;
+      ensure(t >= 0 && t < count, "node ", n.name, " makes tensor ", t, " of ", count);
+      const bool metric = graph.tensor(t).role == Role::metric;
+      ensure(metric || !made[static_cast<size_t>(t)], graph.tensor(t).name, " is made twice");
+      made[static_cast<size_t>(t)] = true;
+    }
+    for (TensorId t : n.updates) {
+      ensure(t >= 0 && t < count, "node ", n.name, " updates tensor ", t, " of ", count);
+      ensure(is_persistent(graph.tensor(t).role), n.name, " updates the transient tensor ",
+             graph.tensor(t).name);
+      updated[static_cast<size_t>(t)] = true;
+    }
+  }
+}
+
+}  // namespace thimble

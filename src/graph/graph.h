@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstdint>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/shape.h"
+#include "graph/attributes.h"
+
+namespace thimble {
+
+using TensorId = int32_t;
+inline constexpr TensorId kNoTensor = -1;  // stands for an absent optional input or output
+
+// f32 tensors hold the training scalar; tests run the same graph in double and complex.
+enum class ElementType : uint8_t { f32, i32, u8 };
+int64_t element_bytes(ElementType type);
+const char* name_of(ElementType type);
+
+// What a tensor is for. Everything but activations and gradients lives from step to step.
+enum class Role : uint8_t {
+  data,        // images, labels, the step counter: written by the training loop
+  weight,      // trained parameters
+  statistic,   // running statistics of normalisation
+  optimizer,   // momentum, second moments
+  activation,  // made by the forward pass
+  gradient,    // of a weight
+  difference,  // gradient of an activation
+  metric       // loss and number of correct answers: read by the training loop
+};
+const char* name_of(Role role);
+bool is_persistent(Role role);  // keeps its value between steps
+
+enum class Phase : uint8_t { forward, backward, update };
+const char* name_of(Phase phase);
+
+// How a weight or statistic gets its first value.
+struct Init {
+  enum class Kind : uint8_t { zeros, constant, normal, uniform };
+  Kind kind = Kind::zeros;
+  double value = 0;  // the constant; the standard deviation; the bound of uniform in [-b, b)
+  friend bool operator==(const Init&, const Init&) = default;
+};
+
+struct Tensor {
+  std::string name;  // unique in the graph; names checkpoint entries
+  Shape shape;
+  ElementType type = ElementType::f32;
+  Role role = Role::activation;
+  Init init;                 // for weights and statistics
+  bool trainable = false;    // for weights: an optimizer updates it
+  friend bool operator==(const Tensor&, const Tensor&) = default;
+};
+
+struct Node {
+  std::string op;
+  std::string name;                // of the layer, for people
+  std::vector<TensorId> inputs;    // kNoTensor where an optional one is absent
+  std::vector<TensorId> outputs;   // kNoTensor where nobody asked for it
+  std::vector<TensorId> updates;   // persistent tensors overwritten in place, after every reader
+  Attributes attributes;
+  Phase phase = Phase::forward;
+  friend bool operator==(const Node&, const Node&) = default;
+};
+
+// One training (or evaluation) step. A plain value: nodes stand in an order in which every tensor
+// is made before it is read.
+struct Graph {
+  std::string name;
+  std::vector<Tensor> tensors;
+  std::vector<Node> nodes;
+
+  TensorId add_tensor(Tensor tensor);  // makes the name unique by a suffix
+  const Tensor& tensor(TensorId id) const { return tensors[static_cast<size_t>(id)]; }
+  Tensor& tensor(TensorId id) { return tensors[static_cast<size_t>(id)]; }
+  TensorId find(std::string_view name) const;  // kNoTensor when there is none
+
+  friend bool operator==(const Graph&, const Graph&) = default;
+};
+
+// One line a node: `conv2d stem.conv [stride=2,2] (images, stem.conv.weight) -> (stem.conv)`.
+std::ostream& operator<<(std::ostream& out, const Graph& graph);
+
+// Throws InternalError unless: ids are in range, names unique, each transient tensor is made once
+// and before it is read, updates name persistent tensors that no later node reads.
+void verify(const Graph& graph);
+
+}  // namespace thimble

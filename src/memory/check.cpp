@@ -1,0 +1,162 @@
+#include "memory/check.h"
+
+#include <map>
+
+namespace thimble {
+namespace {
+
+struct Place {
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
+bool intersects(Place a, Place b) { return a.begin < b.end && b.begin < a.end; }
+
+class Walk {
+ public:
+  Walk(const Schedule& schedule, const MemoryPlan& plan) : schedule_(schedule), plan_(plan) {
+    for (BufferId b = 0; b < static_cast<BufferId>(schedule.buffers.size()); ++b) {
+      if (!schedule.buffer(b).persistent) continue;
+      if (plan.block_of_buffer[static_cast<size_t>(b)] < 0) {
+        fault("persistent ", schedule.buffer(b).name, " has no place");
+        continue;
+      }
+      claim_fresh(b, "at the start");
+    }
+  }
+
+  std::vector<std::string> run() {
+    for (size_t s = 0; s < schedule_.steps.size(); ++s) visit(s);
+    // The next step of training reads the persistent tensors again.
+    for (BufferId b = 0; b < static_cast<BufferId>(schedule_.buffers.size()); ++b) {
+      if (schedule_.buffer(b).persistent && !owner_.contains(b)) {
+        fault("persistent ", schedule_.buffer(b).name, " was overwritten");
+      }
+    }
+    return std::move(faults_);
+  }
+
+ private:
+  template <class... Parts>
+  void fault(const Parts&... parts) { faults_.push_back(str_cat(parts...)); }
+
+  // Where a block lies, checked; `bytes` is what the tensor or scratch really needs.
+  Place place(int32_t block, int64_t bytes, const std::string& name) {
+    if (block < 0 || static_cast<size_t>(block) >= plan_.blocks.size()) {
+      fault(name, " has no place");
+      return {};
+    }
+    const Block& b = plan_.blocks[static_cast<size_t>(block)];
+    if (b.offset % kAlignment != 0) fault(name, " is at ", b.offset, ", not aligned");
+    if (b.bytes < bytes) fault(name, " needs ", bytes, " bytes and got ", b.bytes);
+    if (b.offset < 0 || b.offset + bytes > plan_.arena_bytes) {
+      fault(name, " lies outside the arena of ", plan_.arena_bytes, " bytes");
+    }
+    return {b.offset, b.offset + bytes};
+  }
+
+  Place place(BufferId id) {
+    const Buffer& b = schedule_.buffer(id);
+    return place(plan_.block_of_buffer[static_cast<size_t>(id)], b.bytes, b.name);
+  }
+
+  void claim_fresh(BufferId id, const std::string& when) {
+    const Place p = place(id);
+    for (const auto& [other, q] : owner_) {
+      if (intersects(p, q)) {
+        fault(when, ": ", schedule_.buffer(id).name, " overlaps ", schedule_.buffer(other).name);
+      }
+    }
+    owner_[id] = p;
+  }
+
+  static bool contains(const std::vector<BufferId>& list, BufferId id) {
+    for (BufferId b : list) {
+      if (b == id) return true;
+    }
+    return false;
+  }
+
+  bool allowed_in_place(const Step& step, BufferId in, size_t output) const {
+    for (const InPlacePair& pair : step.in_place) {
+      if (pair.output == output && pair.input < step.inputs.size() &&
+          step.inputs[pair.input] == in) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  void visit(size_t s) {
+    const Step& step = schedule_.steps[s];
+    const std::string where = str_cat("step ", s, " (", step.op, ' ', step.name, ")");
+    for (BufferId in : step.inputs) {
+      if (in != kNoBuffer && !owner_.contains(in)) {
+        fault(where, " reads ", schedule_.buffer(in).name, ", whose bytes are gone");
+      }
+    }
+    std::vector<Place> written;
+    for (size_t k = 0; k < step.outputs.size(); ++k) {
+      if (step.outputs[k] != kNoBuffer) write(step, k, where, written);
+    }
+    if (step.scratch_bytes > 0) {
+      const Place p = place(plan_.block_of_scratch[s], step.scratch_bytes, where + " scratch");
+      for (const Place& w : written) {
+        if (intersects(p, w)) fault(where, ": scratch overlaps an output");
+      }
+      overwrite(step, p, kNoBuffer, step.outputs.size(), where);
+    }
+  }
+
+  void write(const Step& step, size_t k, const std::string& where, std::vector<Place>& written) {
+    const BufferId out = step.outputs[k];
+    const Place p = place(out);
+    for (const Place& w : written) {
+      if (intersects(p, w)) fault(where, " writes two outputs to the same bytes");
+    }
+    written.push_back(p);
+    overwrite(step, p, out, k, where);
+    owner_[out] = p;
+  }
+
+  // Bytes [p) are written: nobody that this step still reads may stand there, and whoever stood
+  // there is gone.
+  void overwrite(const Step& step, Place p, BufferId writer, size_t output,
+                 const std::string& where) {
+    for (auto it = owner_.begin(); it != owner_.end();) {
+      const auto& [other, q] = *it;
+      if (other == writer || !intersects(p, q)) {
+        ++it;
+        continue;
+      }
+      if (contains(step.inputs, other)) {
+        const bool same_place = q.begin == p.begin && q.end == p.end;
+        if (!same_place || !allowed_in_place(step, other, output)) {
+          fault(where, " overwrites its input ", schedule_.buffer(other).name);
+        }
+      }
+      it = owner_.erase(it);
+    }
+  }
+
+  const Schedule& schedule_;
+  const MemoryPlan& plan_;
+  std::map<BufferId, Place> owner_;
+  std::vector<std::string> faults_;
+};
+
+}  // namespace
+
+std::vector<std::string> find_faults(const Schedule& schedule, const MemoryPlan& plan) {
+  return Walk(schedule, plan).run();
+}
+
+void check_plan(const Schedule& schedule, const MemoryPlan& plan) {
+  const std::vector<std::string> faults = find_faults(schedule, plan);
+  if (faults.empty()) return;
+  std::string text = str_cat("the memory plan of ", schedule.name, " has ", faults.size(), " faults");
+  for (size_t i = 0; i < faults.size() && i < 5; ++i) text += "\n  " + faults[i];
+  throw InternalError(text);
+}
+
+}  // namespace thimble

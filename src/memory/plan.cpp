@@ -1,0 +1,156 @@
+#include "memory/plan.h"
+
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "memory/place.h"
+
+namespace thimble {
+namespace {
+
+size_t at(int32_t id) { return static_cast<size_t>(id); }
+
+// First write to last read of each transient buffer.
+std::vector<LiveRange> live_ranges(const Schedule& schedule) {
+  std::vector<LiveRange> ranges(schedule.buffers.size(), {-1, -1});
+  for (size_t s = 0; s < schedule.steps.size(); ++s) {
+    const auto touch = [&](BufferId b) {
+      if (b == kNoBuffer) return;
+      LiveRange& range = ranges[at(b)];
+      if (range.first < 0) range.first = static_cast<int32_t>(s);
+      range.last = static_cast<int32_t>(s) + 1;
+    };
+    for (BufferId b : schedule.steps[s].inputs) touch(b);
+    for (BufferId b : schedule.steps[s].outputs) touch(b);
+  }
+  return ranges;
+}
+
+class Planner {
+ public:
+  Planner(const Schedule& schedule, const std::vector<PersistentBlock>& persistent)
+      : schedule_(schedule), ranges_(live_ranges(schedule)) {
+    plan_.block_of_buffer.assign(schedule.buffers.size(), -1);
+    plan_.block_of_scratch.assign(schedule.steps.size(), -1);
+    const auto steps = std::max(static_cast<int32_t>(schedule.steps.size()), 1);
+    for (const PersistentBlock& p : persistent) {
+      const BufferId b = schedule.find(p.name);
+      if (b != kNoBuffer) plan_.block_of_buffer[at(b)] = static_cast<int32_t>(plan_.blocks.size());
+      plan_.blocks.push_back({p.name, p.bytes, {0, steps}, p.category, p.offset});
+      plan_.persistent_bytes = std::max(plan_.persistent_bytes, p.offset + p.bytes);
+    }
+    first_transient_ = plan_.blocks.size();
+  }
+
+  MemoryPlan run() {
+    for (size_t s = 0; s < schedule_.steps.size(); ++s) {
+      add_outputs(schedule_.steps[s], static_cast<int32_t>(s));
+      add_scratch(schedule_.steps[s], static_cast<int32_t>(s));
+    }
+    const auto first = plan_.blocks.begin() + static_cast<std::ptrdiff_t>(first_transient_);
+    std::vector<Block> transient(first, plan_.blocks.end());
+    const LowerBound bound = lower_bound(transient);
+    plan_.arena_bytes = plan_.persistent_bytes + place_blocks(transient);
+    plan_.lower_bound_bytes = plan_.persistent_bytes + bound.bytes;
+    plan_.peak_step = bound.step;
+    for (size_t b = 0; b < transient.size(); ++b) {
+      plan_.blocks[first_transient_ + b].offset = plan_.persistent_bytes + transient[b].offset;
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  void add_outputs(const Step& step, int32_t s) {
+    std::vector<BufferId> given_away;  // inputs whose bytes an output took over
+    for (size_t k = 0; k < step.outputs.size(); ++k) {
+      const BufferId out = step.outputs[k];
+      if (out == kNoBuffer || schedule_.buffer(out).persistent) continue;
+      const Buffer& b = schedule_.buffer(out);
+      if (const BufferId in = reusable_input(step, s, k, given_away); in != kNoBuffer) {
+        given_away.push_back(in);
+        plan_.block_of_buffer[at(out)] = plan_.block_of_buffer[at(in)];
+        Block& block = plan_.blocks[at(plan_.block_of_buffer[at(in)])];
+        block.range.last = std::max(block.range.last, ranges_[at(out)].last);
+        block.name += str_cat(", then ", b.name);
+        if (b.category == Category::saved) block.category = b.category;
+        continue;
+      }
+      plan_.block_of_buffer[at(out)] = static_cast<int32_t>(plan_.blocks.size());
+      plan_.blocks.push_back(
+          {b.name, round_up(b.bytes, kAlignment), ranges_[at(out)], b.category, -1});
+    }
+  }
+
+  void add_scratch(const Step& step, int32_t s) {
+    if (step.scratch_bytes == 0) return;
+    plan_.block_of_scratch[at(s)] = static_cast<int32_t>(plan_.blocks.size());
+    plan_.blocks.push_back({str_cat("scratch of ", step.op, ' ', step.name),
+                            round_up(step.scratch_bytes, kAlignment), {s, s + 1},
+                            Category::scratchpad, -1});
+  }
+
+  BufferId reusable_input(const Step& step, int32_t s, size_t output,
+                          const std::vector<BufferId>& given_away) const {
+    const Buffer& out = schedule_.buffer(step.outputs[output]);
+    for (const InPlacePair& pair : step.in_place) {
+      if (pair.output != output || pair.input >= step.inputs.size()) continue;
+      const BufferId in = step.inputs[pair.input];
+      if (in == kNoBuffer || schedule_.buffer(in).persistent) continue;
+      const bool last_use = ranges_[at(in)].last == s + 1;
+      const bool free = std::find(given_away.begin(), given_away.end(), in) == given_away.end();
+      if (last_use && free && schedule_.buffer(in).bytes == out.bytes) return in;
+    }
+    return kNoBuffer;
+  }
+
+  const Schedule& schedule_;
+  std::vector<LiveRange> ranges_;
+  size_t first_transient_ = 0;
+  MemoryPlan plan_;
+};
+
+}  // namespace
+
+std::vector<PersistentBlock> place_persistent(const std::vector<const Schedule*>& schedules,
+                                              const std::vector<Reservation>& reservations) {
+  std::vector<PersistentBlock> placed;
+  int64_t offset = 0;
+  const auto add = [&](const std::string& name, int64_t bytes, Category category) {
+    const auto same = [&](const PersistentBlock& p) { return p.name == name; };
+    if (std::any_of(placed.begin(), placed.end(), same)) return;
+    placed.push_back({name, round_up(bytes, kAlignment), offset, category});
+    offset += placed.back().bytes;
+  };
+  for (const Schedule* schedule : schedules) {
+    for (const Buffer& b : schedule->buffers) {
+      if (b.persistent) add(b.name, b.bytes, b.category);
+    }
+  }
+  for (const Reservation& r : reservations) add(r.name, r.bytes, r.category);
+  return placed;
+}
+
+MemoryPlan plan_memory(const Schedule& schedule, const std::vector<PersistentBlock>& persistent) {
+  return Planner(schedule, persistent).run();
+}
+
+std::array<int64_t, kCategories> bytes_at_step(const MemoryPlan& plan, int32_t step) {
+  std::array<int64_t, kCategories> bytes = {};
+  for (const Block& b : plan.blocks) {
+    if (overlaps(b.range, {step, step + 1})) bytes[static_cast<size_t>(b.category)] += b.bytes;
+  }
+  return bytes;
+}
+
+std::vector<Block> largest_at_step(const MemoryPlan& plan, int32_t step, size_t count) {
+  std::vector<Block> live;
+  for (const Block& b : plan.blocks) {
+    if (overlaps(b.range, {step, step + 1})) live.push_back(b);
+  }
+  std::stable_sort(live.begin(), live.end(),
+                   [](const Block& a, const Block& b) { return a.bytes > b.bytes; });
+  if (live.size() > count) live.resize(count);
+  return live;
+}
+
+}  // namespace thimble

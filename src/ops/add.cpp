@@ -1,0 +1,44 @@
+#include "ops/core/gradient.h"
+
+namespace thimble {
+namespace {
+
+struct Add {
+  template <class T>
+  static void run(const OpCall& call) {
+    const T* a = call.in<T>(0);
+    const T* b = call.in<T>(1);
+    T* dst = call.out<T>(0);
+    parallel_for(call.outputs[0].elements, kParallelGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) dst[i] = a[i] + b[i];
+    });
+  }
+};
+
+}  // namespace
+
+void define_add(OpTable& table) {
+  OpDef def;
+  def.name = "add";
+  def.summary = "the sum of two tensors of one shape";
+  def.onnx = "Add";
+  def.inputs = {{"src_0"}, {"src_1"}};
+  def.outputs = {{"dst"}};
+  def.infer = [](const OpShapes& s) {
+    require(s.inputs[0] == s.inputs[1], "add: shapes ", s.inputs[0], " and ", s.inputs[1],
+            " must be equal");
+    return std::vector<TensorSpec>{{s.inputs[0]}};
+  };
+  def.gradient = [](GradientBuilder& g) {
+    for (size_t i : {size_t{0}, size_t{1}}) {
+      if (g.wants(i)) g.set_diff_input(i, g.diff_output());
+    }
+  };
+  def.in_place = {{0, 0}, {1, 0}};
+  def.elementwise = true;
+  def.spatial = [](const Attributes&) { return Spatial{Spatial::Kind::pointwise, {}, {}, {}, {}}; };
+  def.kernels = portable_kernels<Add>();
+  table.add(def);
+}
+
+}  // namespace thimble

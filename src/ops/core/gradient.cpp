@@ -1,0 +1,70 @@
+#include "ops/core/gradient.h"
+
+#include <algorithm>
+
+#include "ops/core/builder.h"
+
+namespace thimble {
+
+GradientBuilder::GradientBuilder(Graph& graph, const Node& node,
+                                 std::vector<std::vector<TensorId>> diff_outputs,
+                                 std::vector<bool> wanted)
+    : graph_(graph),
+      node_(node),
+      saves_(saves_of(graph, node)),
+      diff_outputs_(std::move(diff_outputs)),
+      wanted_(std::move(wanted)),
+      diff_inputs_(node.inputs.size(), kNoTensor) {}
+
+bool GradientBuilder::has_input(size_t i) const {
+  return i < node_.inputs.size() && node_.inputs[i] != kNoTensor;
+}
+
+const Shape& GradientBuilder::input_shape(size_t i) const {
+  return graph_.tensor(node_.inputs[i]).shape;
+}
+
+const Shape& GradientBuilder::output_shape(size_t i) const {
+  return graph_.tensor(node_.outputs[i]).shape;
+}
+
+TensorId GradientBuilder::input(size_t i) const {
+  const auto& s = saves_.inputs;
+  ensure(std::find(s.begin(), s.end(), i) != s.end(), "the gradient of ", node_.op, " reads input ",
+         i, ", which its `saves` does not list");
+  return node_.inputs[i];
+}
+
+TensorId GradientBuilder::output(size_t i) const {
+  const auto& s = saves_.outputs;
+  ensure(std::find(s.begin(), s.end(), i) != s.end(), "the gradient of ", node_.op,
+         " reads output ", i, ", which its `saves` does not list");
+  return node_.outputs[i];
+}
+
+TensorId GradientBuilder::diff_output(size_t i) {
+  std::vector<TensorId>& parts = diff_outputs_[i];
+  while (parts.size() > 1) {
+    const TensorId sum =
+        append_node(graph_, Phase::backward, "add", node_.name, {parts[0], parts[1]})[0];
+    parts.erase(parts.begin());
+    parts[0] = sum;
+  }
+  return parts.empty() ? kNoTensor : parts[0];
+}
+
+std::vector<TensorId> GradientBuilder::emit(const std::string& op, std::vector<TensorId> inputs,
+                                            Attributes attributes,
+                                            std::vector<bool> wanted_outputs) {
+  return append_node(graph_, Phase::backward, op, node_.name, std::move(inputs), attributes,
+                     wanted_outputs);
+}
+
+void GradientBuilder::set_diff_input(size_t i, TensorId diff) {
+  ensure(has_input(i), node_.op, " set the gradient of absent input ", i);
+  ensure(graph_.tensor(diff).shape == input_shape(i), node_.op, " gives input ", i, " of shape ",
+         input_shape(i), " a gradient of shape ", graph_.tensor(diff).shape);
+  diff_inputs_[i] = diff;
+}
+
+}  // namespace thimble

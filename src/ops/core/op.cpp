@@ -1,0 +1,63 @@
+#include "ops/core/op.h"
+
+#include <algorithm>
+
+namespace thimble {
+
+void define_all_ops(OpTable& table);  // written by CMake from the files in src/ops
+
+void OpTable::add(OpDef def) {
+  ensure(find(def.name) == nullptr, "two ops are called ", def.name);
+  defs_.push_back(std::move(def));
+}
+
+const OpDef* OpTable::find(std::string_view name) const {
+  const auto it =
+      std::find_if(defs_.begin(), defs_.end(), [&](const OpDef& d) { return d.name == name; });
+  return it == defs_.end() ? nullptr : &*it;
+}
+
+const OpTable& op_table() {
+  static const OpTable table = [] {
+    OpTable t;
+    define_all_ops(t);
+    return t;
+  }();
+  return table;
+}
+
+const OpDef& find_op(std::string_view name) {
+  const OpDef* def = op_table().find(name);
+  require(def != nullptr, "there is no op called '", name, "'; `thimble list ops` names them all");
+  return *def;
+}
+
+OpShapes shapes_of(const Graph& graph, const Node& node) {
+  OpShapes shapes{node.attributes, {}};
+  for (TensorId t : node.inputs) {
+    shapes.inputs.push_back(t == kNoTensor ? Shape{} : graph.tensor(t).shape);
+  }
+  return shapes;
+}
+
+Saves saves_of(const Graph& graph, const Node& node) {
+  const OpDef& def = find_op(node.op);
+  return def.saves ? def.saves(shapes_of(graph, node)) : Saves{};
+}
+
+int64_t flops_of(const Graph& graph, const Node& node) {
+  const OpDef& def = find_op(node.op);
+  if (def.flops) return def.flops(shapes_of(graph, node));
+  int64_t elements = 0;
+  for (TensorId t : node.outputs) {
+    if (t != kNoTensor) elements += graph.tensor(t).shape.elements();
+  }
+  return elements;
+}
+
+int64_t scratch_scalars_of(const Graph& graph, const Node& node) {
+  const OpDef& def = find_op(node.op);
+  return def.scratch_scalars ? def.scratch_scalars(shapes_of(graph, node)) : 0;
+}
+
+}  // namespace thimble

@@ -1,0 +1,120 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/graph.h"
+#include "ops/core/kernel.h"
+
+namespace thimble {
+
+class GradientBuilder;
+
+// What shape functions see of a node: its attributes and its inputs' shapes. An absent optional
+// input has rank 0.
+struct OpShapes {
+  const Attributes& attributes;
+  std::vector<Shape> inputs;
+  bool has(size_t i) const { return i < inputs.size() && inputs[i].rank() > 0; }
+};
+
+struct AttributeSpec {
+  std::string name;
+  AttributeValue initial;  // the default
+  std::string help;
+};
+
+struct Port {
+  std::string name;  // oneDNN's words: src, weights, dst, diff_dst, ...
+  bool optional = false;
+};
+
+struct TensorSpec {
+  Shape shape;  // rank 0: the node does not make this output
+  ElementType type = ElementType::f32;
+};
+
+// A weight or running statistic that a layer of this op owns; the builder makes it.
+struct Parameter {
+  size_t input;        // the input port that it feeds
+  std::string suffix;  // appended to the layer's name: "weight", "running_mean"
+  Shape shape;
+  Init init;
+  Role role = Role::weight;
+};
+
+// Backward may read these inputs and outputs of the forward node and no others.
+struct Saves {
+  std::vector<size_t> inputs;
+  std::vector<size_t> outputs;
+};
+
+// The kernel may write this output over this input (same shape, same bytes).
+struct InPlacePair {
+  size_t input;
+  size_t output;
+};
+
+// How an output pixel depends on input pixels, for row bands and patches.
+struct Spatial {
+  enum class Kind : uint8_t { none, pointwise, window, global };
+  Kind kind = Kind::none;
+  std::vector<int64_t> kernel, stride, padding, dilation;  // of a window: (H, W); top, left, ...
+};
+
+// Everything known about one op. Forward, backward and update ops alike; an op and the ops of its
+// gradient stand in one file, src/ops/<op>.cpp, which defines `void define_<op>(OpTable&)`.
+struct OpDef {
+  std::string name;
+  std::string summary;                // one sentence, for `thimble list ops`
+  std::string onnx;                   // ONNX operator, empty when there is none
+  std::vector<AttributeSpec> attributes;
+  std::vector<Port> inputs;           // a last port called "..." takes any number
+  std::vector<Port> outputs;
+
+  // The outputs' shapes and types. Throws UserError that names the shapes that came.
+  std::function<std::vector<TensorSpec>(const OpShapes&)> infer;
+  // The parameters of a layer of this op; null when it has none.
+  std::function<std::vector<Parameter>(const OpShapes&)> parameters;
+  // Inputs that the kernel overwrites (running statistics, weights); null when none.
+  std::function<std::vector<size_t>(const OpShapes&)> updates;
+  // Emits the nodes that compute the inputs' gradients; null when the op has no gradient.
+  std::function<void(GradientBuilder&)> gradient;
+  std::function<Saves(const OpShapes&)> saves;  // null: nothing
+  std::vector<InPlacePair> in_place;
+  // Each output element depends only on the same element of the inputs that have its shape, zero
+  // gives zero, and any other input is one value: the kernel then runs on every memory layout.
+  bool elementwise = false;
+  std::function<Spatial(const Attributes&)> spatial;       // null: Spatial{}
+  std::function<int64_t(const OpShapes&)> flops;           // null: one per output element
+  std::function<int64_t(const OpShapes&)> scratch_scalars; // of the portable kernel; null: 0
+  PortableKernels kernels;
+};
+
+// An optimizer is an op that updates weights: inputs (weights, diff_weights, lr, counter, state...).
+inline constexpr size_t kOptimizerStateInput = 4;
+
+class OpTable {
+ public:
+  void add(OpDef def);
+  const OpDef* find(std::string_view name) const;
+  const std::vector<OpDef>& all() const { return defs_; }
+
+ private:
+  std::vector<OpDef> defs_;
+};
+
+// All ops of src/ops, in the order of their files' names.
+const OpTable& op_table();
+// Throws UserError with the nearest names when there is no such op.
+const OpDef& find_op(std::string_view name);
+
+OpShapes shapes_of(const Graph& graph, const Node& node);
+Saves saves_of(const Graph& graph, const Node& node);
+int64_t flops_of(const Graph& graph, const Node& node);
+int64_t scratch_scalars_of(const Graph& graph, const Node& node);
+
+}  // namespace thimble

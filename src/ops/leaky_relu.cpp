@@ -1,0 +1,36 @@
+#include "ops/core/activation.h"
+
+namespace thimble {
+namespace {
+
+struct LeakyRelu {
+  explicit LeakyRelu(const Attributes& a) : alpha(a.real("alpha")) {}
+  template <class T>
+  T operator()(T x) const {
+    return branch_value(x) > 0 ? x : T(alpha) * x;
+  }
+  // The output has the sign of the input because alpha is positive.
+  template <class T>
+  T slope(T dst) const {
+    return branch_value(dst) > 0 ? T(1) : T(alpha);
+  }
+
+  double alpha;
+};
+
+}  // namespace
+
+void define_leaky_relu(OpTable& table) {
+  define_activation<LeakyRelu>(
+      table, {.name = "leaky_relu",
+              .summary = "x above zero, alpha * x below",
+              .onnx = "LeakyRelu",
+              .attributes = {{"alpha", 0.01, "the slope below zero, positive"}},
+              .saves_output = true,
+              .check = [](const Attributes& a) {
+                require(a.real("alpha") > 0, "leaky_relu: alpha must be positive, got ",
+                        a.real("alpha"), "; use relu for 0");
+              }});
+}
+
+}  // namespace thimble

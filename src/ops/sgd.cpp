@@ -1,0 +1,67 @@
+#include "ops/core/op.h"
+
+namespace thimble {
+namespace {
+
+// One pass over memory. With momentum, as PyTorch: m = momentum*m + (g + decay*w),
+// w -= lr * m; Nesterov: w -= lr * (g + decay*w + momentum*m).
+struct Sgd {
+  template <class T>
+  static void run(const OpCall& call) {
+    const T* diff = call.in<T>(1);
+    const T lr = call.in<T>(2)[0];
+    const T momentum = T(call.attributes.real("momentum"));
+    const T decay = T(call.attributes.real("weight_decay"));
+    const bool nesterov = call.attributes.integer("nesterov") != 0;
+    T* weights = call.out<T>(0);
+    T* velocity = call.out<T>(1);
+    parallel_for(call.outputs[0].elements, kParallelGrain, [&](int64_t begin, int64_t end) {
+      if (velocity == nullptr) {
+        for (int64_t i = begin; i < end; ++i) weights[i] -= lr * (diff[i] + decay * weights[i]);
+      } else if (nesterov) {
+        for (int64_t i = begin; i < end; ++i) {
+          const T g = diff[i] + decay * weights[i];
+          velocity[i] = momentum * velocity[i] + g;
+          weights[i] -= lr * (g + momentum * velocity[i]);
+        }
+      } else {
+        for (int64_t i = begin; i < end; ++i) {
+          velocity[i] = momentum * velocity[i] + (diff[i] + decay * weights[i]);
+          weights[i] -= lr * velocity[i];
+        }
+      }
+    });
+  }
+};
+
+}  // namespace
+
+void define_sgd(OpTable& table) {
+  OpDef def;
+  def.name = "sgd";
+  def.summary = "stochastic gradient descent with momentum, Nesterov and L2 weight decay";
+  def.attributes = {{"momentum", 0.9, "0 keeps no velocity"},
+                    {"nesterov", int64_t{0}, "1: look ahead by one momentum step"},
+                    {"weight_decay", 0.0, "added to the gradient, times the weight"}};
+  def.inputs = {{"weights"}, {"diff_weights"}, {"lr"}, {"counter", true}, {"momentum", true}};
+  def.infer = [](const OpShapes& s) {
+    require(s.inputs[0] == s.inputs[1], "sgd: weights ", s.inputs[0], " and gradient ",
+            s.inputs[1], " must have one shape");
+    return std::vector<TensorSpec>{};
+  };
+  def.parameters = [](const OpShapes& s) {
+    if (s.attributes.real("momentum") == 0) return std::vector<Parameter>{};
+    return std::vector<Parameter>{
+        {kOptimizerStateInput, "momentum", s.inputs[0], {}, Role::optimizer}};
+  };
+  def.updates = [](const OpShapes& s) {
+    return s.has(kOptimizerStateInput) ? std::vector<size_t>{0, kOptimizerStateInput}
+                                       : std::vector<size_t>{0};
+  };
+  def.flops = [](const OpShapes& s) { return 4 * s.inputs[0].elements(); };
+  def.elementwise = true;
+  def.kernels = portable_kernels<Sgd>();
+  table.add(def);
+}
+
+}  // namespace thimble

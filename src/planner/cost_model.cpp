@@ -1,0 +1,160 @@
+#include "planner/cost_model.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <vector>
+
+#include "base/parallel.h"
+#include "ops/core/builder.h"
+
+namespace thimble {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The best of several runs of one forward node on fresh memory: the noise of a shared machine only
+// ever adds time.
+double best_seconds(Backend& backend, const Graph& graph, int runs) {
+  std::vector<NamedLayout> layouts;
+  const Schedule schedule = make_schedule(graph, backend, layouts);
+  std::vector<std::vector<float>> memory;
+  std::vector<void*> address;
+  for (const Buffer& b : schedule.buffers) {
+    memory.emplace_back(static_cast<size_t>(b.bytes / 4 + 16), 0.0f);
+    address.push_back(memory.back().data());
+  }
+  const Step& step = schedule.steps.back();
+  std::vector<float> scratch(static_cast<size_t>(step.scratch_bytes / 4 + 16));
+  std::vector<void*> in, out;
+  for (BufferId b : step.inputs) in.push_back(b < 0 ? nullptr : address[static_cast<size_t>(b)]);
+  for (BufferId b : step.outputs) out.push_back(b < 0 ? nullptr : address[static_cast<size_t>(b)]);
+  step.kernel->bind({in, out, scratch.data()});
+  double best = 1e9;
+  for (int r = 0; r < runs; ++r) {
+    const auto begin = std::chrono::steady_clock::now();
+    step.kernel->run();
+    best = std::min(
+        best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
+  return best;
+}
+
+double time_convolution(Backend& backend, int64_t channels, int64_t pixels, int runs) {
+  GraphBuilder b("calibration");
+  const TensorId x = b.graph().add_tensor({"x", {4, channels, pixels, pixels}, ElementType::f32,
+                                           Role::weight, {}, false});
+  b.layer("conv2d", "conv", {x},
+          {{"out_channels", channels}, {"kernel", both(3)},
+           {"padding", std::vector<int64_t>{1, 1, 1, 1}}});
+  return best_seconds(backend, b.graph(), runs);
+}
+
+double time_addition(Backend& backend, int64_t elements, int runs) {
+  Graph graph;
+  graph.name = "calibration";
+  const TensorId a = graph.add_tensor({"a", {elements}, ElementType::f32, Role::weight, {}, false});
+  const TensorId b = graph.add_tensor({"b", {elements}, ElementType::f32, Role::weight, {}, false});
+  append_node(graph, Phase::forward, "add", "add", {a, b});
+  return best_seconds(backend, graph, runs);
+}
+
+Machine measure(const std::string& name) {
+  const auto backend = make_backend(name);
+  const bool slow = backend->name() == "portable";
+  const int64_t channels = slow ? 16 : 128;
+  const int64_t pixels = 28;
+  const double conv = time_convolution(*backend, channels, pixels, slow ? 3 : 20);
+  constexpr int64_t kElements = 8 << 20;
+  const double add = time_addition(*backend, kElements, 8);
+  const double tiny = time_addition(*backend, 64, 100);
+  const double flops = 2.0 * 4 * 9 * static_cast<double>(channels * channels * pixels * pixels);
+  return {flops / conv, 12.0 * static_cast<double>(kElements) / add, tiny};
+}
+
+bool read_machine(const std::string& file, Machine& machine) {
+  std::ifstream in(file);
+  return static_cast<bool>(in >> machine.flops_per_second >> machine.bytes_per_second >>
+                           machine.seconds_per_step) &&
+         machine.flops_per_second > 0 && machine.bytes_per_second > 0;
+}
+
+// Best effort: a cache that cannot be written costs a fraction of a second next time.
+void write_machine(const std::string& file, const Machine& machine) {
+  std::error_code ignored;
+  fs::create_directories(fs::path(file).parent_path(), ignored);
+  const std::string aside = str_cat(file, ".", getpid());
+  {
+    std::ofstream out(aside);
+    out.precision(6);
+    out << machine.flops_per_second << ' ' << machine.bytes_per_second << ' '
+        << machine.seconds_per_step << '\n';
+    if (!out) return;
+  }
+  fs::rename(aside, file, ignored);
+}
+
+}  // namespace
+
+std::string machine_cache_file(const std::string& backend, int threads) {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  fs::path folder;
+  if (cache != nullptr && *cache != '\0') {
+    folder = cache;
+  } else if (home != nullptr && *home != '\0') {
+    folder = fs::path(home) / ".cache";
+  } else {
+    return "";
+  }
+  return folder / "thimble" / str_cat("machine-", backend, '-', threads, ".txt");
+}
+
+Machine measure_machine(const std::string& backend, int threads, const std::string& cache_file) {
+  Machine machine;
+  if (!cache_file.empty() && read_machine(cache_file, machine)) return machine;
+  int ends[2];
+  require(pipe(ends) == 0, "cannot open a pipe to measure this machine");
+  const pid_t child = fork();
+  require(child >= 0, "cannot start a process to measure this machine");
+  if (child == 0) {
+    close(ends[0]);
+    int status = 1;
+    try {
+      set_thread_count(threads);
+      const Machine measured = measure(backend);
+      status = write(ends[1], &measured, sizeof measured) == sizeof measured ? 0 : 1;
+    } catch (const std::exception&) {
+    }
+    _exit(status);
+  }
+  close(ends[1]);
+  const bool read_all = read(ends[0], &machine, sizeof machine) == sizeof machine;
+  close(ends[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  ensure(read_all && status == 0, "measuring this machine failed");
+  if (!cache_file.empty()) write_machine(cache_file, machine);
+  return machine;
+}
+
+double predict_seconds(const Schedule& schedule, const Machine& machine) {
+  double seconds = 0;
+  for (const Step& step : schedule.steps) {
+    int64_t bytes = 0;
+    for (BufferId b : step.inputs) bytes += b < 0 ? 0 : schedule.buffer(b).bytes;
+    for (BufferId b : step.outputs) bytes += b < 0 ? 0 : schedule.buffer(b).bytes;
+    seconds += machine.seconds_per_step +
+               std::max(static_cast<double>(step.flops) / machine.flops_per_second,
+                        static_cast<double>(bytes) / machine.bytes_per_second);
+  }
+  return seconds;
+}
+
+}  // namespace thimble

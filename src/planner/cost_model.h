@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+
+#include "schedule/schedule.h"
+
+namespace thimble {
+
+// What this machine does with one backend and thread count, measured once.
+struct Machine {
+  double flops_per_second = 0;   // of a dense convolution
+  double bytes_per_second = 0;   // of memory, read and written
+  double seconds_per_step = 0;   // to start one kernel
+  friend bool operator==(const Machine&, const Machine&) = default;
+};
+
+// Measures in a child process (its memory is not ours) and keeps the result in `cache_file`; reads
+// it from there when it exists. An empty name keeps nothing. Must run before the first parallel
+// loop of the process.
+Machine measure_machine(const std::string& backend, int threads, const std::string& cache_file);
+// `<user's cache folder>/thimble/machine-<backend>-<threads>.txt`; empty when there is no such
+// folder.
+std::string machine_cache_file(const std::string& backend, int threads);
+
+// Roofline: each kernel takes the longer of its arithmetic and its memory traffic.
+double predict_seconds(const Schedule& schedule, const Machine& machine);
+
+}  // namespace thimble

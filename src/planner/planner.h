@@ -1,0 +1,59 @@
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "autodiff/differentiate.h"
+#include "memory/plan.h"
+#include "planner/cost_model.h"
+#include "schedule/order.h"
+#include "schedule/schedule.h"
+
+namespace thimble {
+
+// What a technique does to the numbers.
+enum class Promise : uint8_t { bit_exact, same_math, approximate };
+const char* name_of(Promise promise);
+
+// What to plan for.
+struct PlanRequest {
+  Graph forward;                // ends in "loss" and "correct"
+  bool training = true;         // false: evaluation only
+  OptimizerSpec optimizer;
+  std::string backend = "auto";
+  int64_t budget_bytes = 0;     // of the whole process; 0: no bound
+  std::vector<Reservation> reservations;  // the data loader's memory, the second batch slot
+};
+
+// A schedule and where its tensors lie.
+struct Program {
+  Schedule schedule;
+  MemoryPlan memory;
+};
+
+// One way to train that fits, or the proof that none does. Bytes are of this process on this
+// machine; the programs hold kernels that are ready to be bound to an arena.
+struct Plan {
+  Program train;     // no steps when only evaluation was asked for
+  Program evaluate;  // the same weights, at the same places
+  bool fits = false;
+  int64_t budget_bytes = 0;
+  int64_t fixed_bytes = 0;          // code, libraries, generated kernels, heap: all but the arena
+  int64_t arena_bytes = 0;
+  int64_t process_bytes = 0;        // fixed + arena: the peak of resident memory
+  int64_t lower_bound_bytes = 0;    // no placement of these tensors needs a smaller arena
+  int64_t smallest_budget_bytes = 0;
+  std::array<int64_t, kCategories> by_category = {};  // live at the peak step
+  std::string peak_step;
+  std::vector<Block> peak_tensors;  // the largest that are live there
+  double predicted_step_seconds = 0;
+  Promise promise = Promise::bit_exact;
+  std::vector<std::string> techniques;
+};
+
+// Compiles the request. Does not run anything and makes no arena; kernels are generated, so that
+// what they take is counted. A plan that does not fit is a result, not an error.
+Plan make_plan(const PlanRequest& request, const Machine& machine);
+
+}  // namespace thimble

@@ -1,0 +1,103 @@
+#include "report/json.h"
+
+#include <nlohmann/json.hpp>
+
+#include "report/total.h"
+
+namespace thimble {
+namespace {
+
+using Json = nlohmann::ordered_json;  // in the order in which people read it
+
+// Names of files need not be UTF-8: such bytes are replaced.
+std::string print(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Json plan_json(const PlanReport& r) {
+  Json categories = Json::object();
+  for (size_t c = 0; c < kCategoryNames.size(); ++c) {
+    categories[kCategoryNames[c]] = r.by_category[c];
+  }
+  Json tensors = Json::array();
+  for (const PeakTensor& t : r.peak_tensors) {
+    tensors.push_back({{"name", t.name}, {"category", t.category}, {"bytes", t.bytes}});
+  }
+  return {{"fits", r.fits},
+          {"budget_bytes", r.budget_bytes},
+          {"process_bytes", r.process_bytes},
+          {"fixed_bytes", r.fixed_bytes},
+          {"arena_bytes", r.arena_bytes},
+          {"lower_bound_bytes", r.lower_bound_bytes},
+          {"smallest_budget_bytes", r.smallest_budget_bytes},
+          {"by_category", categories},
+          {"predicted_step_seconds", r.predicted_step_seconds},
+          {"promise", r.promise},
+          {"techniques", r.techniques},
+          {"peak", {{"step", r.peak_step}, {"tensors", tensors}}}};
+}
+
+}  // namespace
+
+std::string to_json(const PlanReport& report) { return print(plan_json(report)); }
+
+std::string to_json(const TrainReport& r) {
+  const auto measured = [&](auto value) { return r.trained ? Json(value) : Json(); };
+  Json json = plan_json(r.plan);
+  json["trained"] = r.trained;
+  json["peak_rss_bytes"] = measured(r.peak_rss_bytes);
+  json["step_seconds_median"] = measured(r.step_seconds_median);
+  json["samples_per_second"] = measured(r.samples_per_second);
+  json["loss"] = measured(r.loss);
+  json["accuracy"] = measured(r.accuracy);
+  json["skipped_examples"] = measured(r.skipped_examples);
+  json["weights_file"] = measured(r.weights_file);
+  return print(json);
+}
+
+std::string to_json(const EvalReport& r) {
+  const auto measured = [&](auto value) { return r.evaluated ? Json(value) : Json(); };
+  Json json = plan_json(r.plan);
+  json["evaluated"] = r.evaluated;
+  json["peak_rss_bytes"] = measured(r.peak_rss_bytes);
+  json["examples"] = measured(r.examples);
+  json["samples_per_second"] = measured(r.samples_per_second);
+  json["loss"] = measured(r.loss);
+  json["accuracy"] = measured(r.accuracy);
+  json["skipped_examples"] = measured(r.skipped_examples);
+  return print(json);
+}
+
+std::string to_json(const std::vector<LayerProfile>& layers) {
+  Json list = Json::array();
+  for (const LayerProfile& l : layers) {
+    list.push_back({{"name", l.name},
+                    {"op", l.op},
+                    {"shape", l.shape},
+                    {"parameters", l.parameters},
+                    {"forward_flops", l.forward_flops},
+                    {"backward_flops", l.backward_flops},
+                    {"saved_bytes", l.saved_bytes},
+                    {"temporary_bytes", l.temporary_bytes}});
+  }
+  const LayerProfile total = total_of(layers);
+  return print({{"layers", list},
+                {"total",
+                 {{"parameters", total.parameters},
+                  {"forward_flops", total.forward_flops},
+                  {"backward_flops", total.backward_flops},
+                  {"saved_bytes", total.saved_bytes},
+                  {"largest_temporary_bytes", total.temporary_bytes}}}});
+}
+
+std::string to_json(const Listing& listing, const std::string& what) {
+  Json list = Json::array();
+  for (const auto& [name, summary] : listing) {
+    list.push_back({{"name", name}, {"summary", summary}});
+  }
+  Json json = Json::object();
+  json[what] = list;
+  return print(json);
+}
+
+}  // namespace thimble

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "thimble/thimble.h"
+
+namespace thimble {
+
+// One JSON object each, with names that do not change between versions. What was not measured
+// (the plan did not fit) or is not a number is null.
+std::string to_json(const PlanReport& report);
+std::string to_json(const TrainReport& report);
+std::string to_json(const EvalReport& report);
+std::string to_json(const std::vector<LayerProfile>& layers);
+// {"<what>": [{"name", "summary"}]}; `what` is models, data or ops.
+std::string to_json(const Listing& listing, const std::string& what);
+
+}  // namespace thimble

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "thimble/thimble.h"
+
+namespace thimble {
+
+// One line of metrics.jsonl. Numbers that are not finite are written as null.
+struct StepMetrics {
+  int64_t step = 0;   // steps done since the run began, over all epochs
+  int64_t epoch = 0;  // zero-based
+  double loss = 0;    // on training examples
+  double learning_rate = 0;
+  std::optional<double> test_loss = {};      // on the test split, when it was evaluated
+  std::optional<double> test_accuracy = {};  // of 1
+  int64_t resident_bytes = 0;                // of the process
+  double seconds = 0;                        // since the run began
+};
+
+// The folder of one training run. Files are written aside and moved into place, so each is the old
+// or the new one, whole, whenever the process is killed; metrics.jsonl is appended to. All
+// functions throw UserError with the file's name when the disk is full or cannot be written.
+//
+//   run.json                what was asked for: TrainOptions
+//   plan.json               what the planner chose
+//   metrics.jsonl           a line per epoch or per some steps
+//   checkpoint.safetensors  to resume from
+//   model.safetensors       the trained model
+class RunFolder {
+ public:
+  explicit RunFolder(std::string path);
+
+  // For a new run: makes the folder and drops the metrics of a run that was killed before its first
+  // checkpoint. Throws UserError when the folder holds a checkpoint or a trained model.
+  void create();
+
+  const std::string& path() const { return path_; }
+  std::string checkpoint_file() const { return path_ + "/checkpoint.safetensors"; }
+  std::string model_file() const { return path_ + "/model.safetensors"; }
+  bool has_checkpoint() const;
+
+  // All options but `run_folder` and `resume`, which belong to the call and not to the run: they
+  // are read as this folder and false. A field that an older run.json lacks has its usual value.
+  void write_options(const TrainOptions& options);
+  TrainOptions read_options() const;
+
+  void write_plan(const std::string& json);
+
+  void append_metrics(const StepMetrics& metrics);
+  // Drops the lines after `last_step`, and a last line that was cut by a kill.
+  void truncate_metrics(int64_t last_step);
+
+ private:
+  std::string file(const char* name) const { return path_ + "/" + name; }
+
+  std::string path_;
+};
+
+// Throws UserError naming the first option that would make the resumed run another run than the
+// saved one, with its old and new value. May change: epochs, budget_bytes, checkpoint_every,
+// data.skip_bad and data.decode_bytes.
+void check_resumable(const TrainOptions& saved, const TrainOptions& now);
+
+}  // namespace thimble

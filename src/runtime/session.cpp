@@ -1,0 +1,90 @@
+#include "runtime/session.h"
+
+namespace thimble {
+namespace {
+
+const Program& main_program(const Setup& setup, const Plan& plan) {
+  return setup.request.training ? plan.train : plan.evaluate;
+}
+
+}  // namespace
+
+Session::Session(const Setup& setup, const Plan& plan)
+    : setup_(setup),
+      plan_(plan),
+      main_(main_program(setup, plan)),
+      arena_(plan.arena_bytes),
+      train_(plan.train.schedule, plan.train.memory, arena_.data(), slots(plan.train.schedule)),
+      evaluate_(plan.evaluate.schedule, plan.evaluate.memory, arena_.data(),
+                slots(plan.evaluate.schedule)),
+      weights_(main_.schedule, main_.memory, arena_.data()) {}
+
+template <class T>
+T* Session::named(const std::string& name) const {
+  for (const Block& b : main_.memory.blocks) {
+    if (b.name == name) return reinterpret_cast<T*>(arena_.data() + b.offset);
+  }
+  throw InternalError(str_cat("internal error: no memory is called ", name));
+}
+
+std::vector<Slots> Session::slots(const Schedule& schedule) const {
+  std::vector<Slots> result;
+  const BufferId images = schedule.find("images");
+  const BufferId labels = schedule.find("labels");
+  if (images == kNoBuffer) return result;
+  return {{images, {named<void>("images"), named<void>(kNextImages)}},
+          {labels, {named<void>("labels"), named<void>(kNextLabels)}}};
+}
+
+std::unique_ptr<BatchLoader> Session::open_loader(bool training) {
+  const std::array<BatchSlot, 2> memory = {
+      BatchSlot{named<float>("images"), named<int32_t>("labels")},
+      BatchSlot{named<float>(kNextImages), named<int32_t>(kNextLabels)}};
+  const Dataset& data = training ? *setup_.train_data : *setup_.test_data;
+  const LoaderOptions& options = training ? setup_.train_loader : setup_.test_loader;
+  return std::make_unique<BatchLoader>(data, options, named<void>(kLoaderMemory), memory);
+}
+
+Session::Result Session::metrics() const {
+  return {*named<float>("loss"), *named<float>("correct")};
+}
+
+Session::Result Session::train_step(int slot, double learning_rate, int64_t step) {
+  *named<float>("lr") = static_cast<float>(learning_rate);
+  auto* counter = named<int32_t>("counter");
+  counter[0] = static_cast<int32_t>(step);
+  counter[1] = static_cast<int32_t>(setup_.options.seed);
+  train_.run(static_cast<size_t>(slot));
+  return metrics();
+}
+
+Session::Result Session::evaluate_step(int slot) {
+  evaluate_.run(static_cast<size_t>(slot));
+  return metrics();
+}
+
+Session::Evaluation Session::evaluate() {
+  Evaluation total;
+  const auto loader = open_loader(false);
+  loader->begin_epoch(0);
+  double loss = 0;
+  double correct = 0;
+  while (const auto batch = loader->next()) {
+    const Result r = evaluate_step(batch->slot);
+    // The loss is a mean over the examples that count.
+    const auto* labels = static_cast<const int32_t*>(
+        batch->slot == 0 ? named<void>("labels") : named<void>(kNextLabels));
+    int64_t counted = 0;
+    for (int64_t i = 0; i < setup_.options.model.batch; ++i) counted += labels[i] >= 0;
+    loss += r.loss * static_cast<double>(counted);
+    correct += r.correct;
+    total.examples += counted;
+  }
+  const auto n = static_cast<double>(std::max<int64_t>(total.examples, 1));
+  total.loss = loss / n;
+  total.accuracy = correct / n;
+  total.skipped = loader->skipped();
+  return total;
+}
+
+}  // namespace thimble

@@ -1,0 +1,51 @@
+#pragma once
+
+#include "runtime/arena.h"
+#include "runtime/executor.h"
+#include "runtime/setup.h"
+#include "runtime/weights.h"
+
+namespace thimble {
+
+// A planned run with its memory: the arena, the programs bound to it, and the ends of the data
+// pipeline. Allocates when made, never afterwards.
+class Session {
+ public:
+  Session(const Setup& setup, const Plan& plan);
+
+  WeightStore& weights() { return weights_; }
+
+  // A loader that fills this session's batch slots; one at a time.
+  std::unique_ptr<BatchLoader> open_loader(bool training);
+
+  struct Result {
+    double loss = 0;  // mean over the examples
+    double correct = 0;
+  };
+  Result train_step(int slot, double learning_rate, int64_t step);
+  Result evaluate_step(int slot);
+
+  struct Evaluation {
+    double loss = 0;
+    double accuracy = 0;
+    int64_t examples = 0;
+    int64_t skipped = 0;
+  };
+  Evaluation evaluate();
+
+ private:
+  template <class T>
+  T* named(const std::string& name) const;
+  std::vector<Slots> slots(const Schedule& schedule) const;
+  Result metrics() const;
+
+  const Setup& setup_;
+  const Plan& plan_;
+  const Program& main_;  // the program with most tensors
+  Arena arena_;
+  Executor train_;
+  Executor evaluate_;
+  WeightStore weights_;
+};
+
+}  // namespace thimble

@@ -1,0 +1,130 @@
+#include "runtime/setup.h"
+
+#include <thread>
+
+#include "base/parallel.h"
+#include "data/registry.h"
+#include "models/model.h"
+#include "runtime/learning_rate.h"
+
+namespace thimble {
+namespace {
+
+ModelOptions model_options(const ModelChoice& c) {
+  return {c.batch, c.channels, c.height, c.width_px, c.classes,
+          c.width, c.norm,     c.label_smoothing, c.variants};
+}
+
+// Data decides the number of classes, and the size of the images of a model without a usual one.
+void complete_model(Setup& setup) {
+  ModelChoice& choice = setup.options.model;
+  const Dataset* data = setup.test_data.get();
+  if (data != nullptr) {
+    require(choice.classes == 0 || choice.classes >= data->classes(), "the data has ",
+            data->classes(), " classes, but ", choice.classes, " were asked for; leave --classes out");
+    if (choice.classes == 0) choice.classes = data->classes();
+  }
+  const ModelOptions full = resolve_options(find_model(choice.name), model_options(choice));
+  choice.batch = full.batch;
+  choice.channels = full.channels;
+  choice.height = full.height;
+  choice.width_px = full.width_px;
+  choice.classes = full.classes;
+  choice.variants = full.variants;
+}
+
+LoaderOptions loader_options(const TrainOptions& o, bool training) {
+  LoaderOptions l;
+  l.image = {o.model.channels, o.model.height, o.model.width_px};
+  l.batch = o.model.batch;
+  l.seed = o.seed;
+  l.shuffle = training;
+  l.augment_flip = training && o.data.flip;
+  l.augment_crop_pad = training ? o.data.crop_pad : 0;
+  l.skip_bad = o.data.skip_bad;
+  l.drop_last = training;
+  l.decode_bytes = o.data.decode_bytes;
+  return l;
+}
+
+void reserve_data(Setup& setup) {
+  const ModelChoice& m = setup.options.model;
+  const int64_t image_bytes = m.batch * m.channels * m.height * m.width_px * 4;
+  int64_t loader_bytes = 0;
+  if (setup.train_data) {
+    loader_bytes = BatchLoader::workspace_bytes(*setup.train_data, setup.train_loader);
+  }
+  if (setup.test_data) {
+    loader_bytes = std::max(
+        loader_bytes, BatchLoader::workspace_bytes(*setup.test_data, setup.test_loader));
+  }
+  setup.request.reservations = {{kNextImages, image_bytes}, {kNextLabels, m.batch * 4}};
+  if (loader_bytes > 0) setup.request.reservations.push_back({kLoaderMemory, loader_bytes});
+}
+
+}  // namespace
+
+OptimizerSpec optimizer_spec(const OptimizerChoice& choice) {
+  OptimizerSpec spec{choice.name, {{"weight_decay", choice.weight_decay}}};
+  if (choice.name == "sgd") {
+    spec.attributes.set("momentum", choice.momentum);
+    spec.attributes.set("nesterov", int64_t{choice.nesterov});
+  }
+  return spec;
+}
+
+Setup prepare(TrainOptions options, bool training) {
+  Setup setup;
+  if (options.threads == 0) {
+    options.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  }
+  setup.options = std::move(options);
+  TrainOptions& o = setup.options;
+  require(o.epochs > 0, "epochs is ", o.epochs, ", needs at least 1");
+  require(o.budget_bytes >= 0, "the budget is ", o.budget_bytes, " bytes, needs a positive number");
+  check_optimizer(o.optimizer);
+  const std::string backend = make_backend(o.backend)->name();
+  // Measures in a child process, which must not inherit threads that are not there.
+  setup.machine = measure_machine(backend, o.threads, machine_cache_file(backend, o.threads));
+  set_thread_count(o.threads);
+  if (!o.data.path.empty()) {
+    setup.test_data = open_dataset(o.data.path, "test");
+    if (training) {
+      setup.train_data = open_dataset(o.data.path, "train");
+      require(setup.train_data->class_names() == setup.test_data->class_names(), o.data.path,
+              ": the train and the test part have different classes");
+    }
+  }
+  complete_model(setup);
+  setup.train_loader = loader_options(o, true);
+  setup.test_loader = loader_options(o, false);
+  reserve_data(setup);
+  setup.request.forward = build_model(o.model.name, model_options(o.model));
+  setup.request.training = training;
+  setup.request.optimizer = optimizer_spec(o.optimizer);
+  setup.request.backend = backend;
+  setup.request.budget_bytes = o.budget_bytes;
+  return setup;
+}
+
+PlanReport report_of(const Plan& plan) {
+  PlanReport r;
+  r.fits = plan.fits;
+  r.budget_bytes = plan.budget_bytes;
+  r.process_bytes = plan.process_bytes;
+  r.fixed_bytes = plan.fixed_bytes;
+  r.arena_bytes = plan.arena_bytes;
+  r.lower_bound_bytes = plan.lower_bound_bytes;
+  r.smallest_budget_bytes = plan.smallest_budget_bytes;
+  r.by_category = plan.by_category;
+  r.predicted_step_seconds = plan.predicted_step_seconds;
+  r.promise = name_of(plan.promise);
+  r.techniques = plan.techniques;
+  r.peak_step = plan.peak_step;
+  for (const Block& b : plan.peak_tensors) {
+    r.peak_tensors.push_back({b.name, name_of(b.category), b.bytes});
+  }
+  return r;
+}
+
+}  // namespace thimble

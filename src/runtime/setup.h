@@ -1,0 +1,32 @@
+#pragma once
+
+#include <memory>
+
+#include "data/loader.h"
+#include "planner/planner.h"
+#include "thimble/thimble.h"
+
+namespace thimble {
+
+// Everything about a run that is known before its memory is planned.
+struct Setup {
+  TrainOptions options;                 // with defaults filled in
+  std::unique_ptr<Dataset> train_data;  // null when no data was named, or for evaluation
+  std::unique_ptr<Dataset> test_data;   // null when no data was named
+  LoaderOptions train_loader, test_loader;
+  PlanRequest request;
+  Machine machine;
+};
+
+// Reservation names: where the loader puts the next batch, and its own memory.
+inline constexpr const char* kNextImages = "images of the next batch";
+inline constexpr const char* kNextLabels = "labels of the next batch";
+inline constexpr const char* kLoaderMemory = "data loader";
+
+// Checks and completes the options, opens the data and builds the model. Throws UserError.
+Setup prepare(TrainOptions options, bool training);
+
+OptimizerSpec optimizer_spec(const OptimizerChoice& choice);
+PlanReport report_of(const Plan& plan);
+
+}  // namespace thimble

@@ -1,0 +1,240 @@
+#include "runtime/training.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/process_memory.h"
+#include "runtime/learning_rate.h"
+#include "runtime/run_folder.h"
+#include "runtime/session.h"
+
+namespace thimble {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+// Times of the last steps, in memory taken before the first.
+class StepTimes {
+ public:
+  StepTimes() { seconds_.reserve(kKept); }
+  void add(double seconds) {
+    if (seconds_.size() < kKept) {
+      seconds_.push_back(seconds);
+    } else {
+      seconds_[next_++ % kKept] = seconds;
+    }
+  }
+  double median() {
+    if (seconds_.empty()) return 0;
+    const auto middle = seconds_.begin() + static_cast<std::ptrdiff_t>(seconds_.size() / 2);
+    std::nth_element(seconds_.begin(), middle, seconds_.end());
+    return *middle;
+  }
+
+ private:
+  static constexpr size_t kKept = 4096;
+  std::vector<double> seconds_;
+  size_t next_ = 0;
+};
+
+// Where training stands; what a checkpoint file says beside the weights.
+struct Position {
+  int64_t step = 0;         // steps done since the beginning
+  double epoch_loss = 0;    // sum over the steps of this epoch
+  int64_t skipped = 0;      // broken examples so far
+
+  std::map<std::string, std::string> metadata() const {
+    return {{"format", "thimble-checkpoint"},
+            {"step", std::to_string(step)},
+            {"epoch_loss", hex(epoch_loss)},
+            {"skipped", std::to_string(skipped)}};
+  }
+  static Position of(const std::map<std::string, std::string>& metadata, const std::string& path) {
+    const auto get = [&](const char* name) {
+      const auto it = metadata.find(name);
+      require(it != metadata.end(), path, " is not a checkpoint of thimble: it does not say its ",
+              name);
+      return it->second;
+    };
+    return {std::stoll(get("step")), std::strtod(get("epoch_loss").c_str(), nullptr),
+            std::stoll(get("skipped"))};
+  }
+  static std::string hex(double value) {
+    char text[40];
+    std::snprintf(text, sizeof text, "%a", value);  // exact
+    return text;
+  }
+};
+
+class Training {
+ public:
+  Training(const Setup& setup, const Plan& plan,
+           const std::function<void(const Progress&)>& on_progress)
+      : setup_(setup),
+        options_(setup.options),
+        plan_(plan),
+        on_progress_(on_progress),
+        folder_(options_.run_folder),
+        session_(setup, plan) {}
+
+  TrainReport run() {
+    begin();
+    steps_per_epoch_ = session_.open_loader(true)->batches_per_epoch();
+    total_steps_ = steps_per_epoch_ * options_.epochs;
+    first_step_ = position_.step;
+    begin_ = Clock::now();
+    while (position_.step < total_steps_) epoch();
+    if (!evaluated_) test_ = session_.evaluate();
+    return finish();
+  }
+
+ private:
+  void begin() {
+    const bool saved = !options_.run_folder.empty();
+    if (saved && options_.resume && folder_.has_checkpoint()) {
+      position_ = Position::of(session_.weights().load(folder_.checkpoint_file(), true),
+                               folder_.checkpoint_file());
+      folder_.truncate_metrics(position_.step);
+      return;
+    }
+    session_.weights().initialise(options_.seed);
+    if (!options_.initial_weights.empty()) session_.weights().load(options_.initial_weights, false);
+    if (!saved) return;
+    folder_.truncate_metrics(0);
+    // A run that is killed before its first checkpoint resumes from here.
+    checkpoint();
+  }
+
+  void epoch() {
+    const int64_t epoch = position_.step / steps_per_epoch_;
+    train_epoch(epoch);
+    test_ = session_.evaluate();
+    evaluated_ = true;
+    end_epoch(epoch);
+  }
+
+  void train_epoch(int64_t epoch) {
+    // One loader at a time: training and evaluation share its memory.
+    const auto loader = session_.open_loader(true);
+    loader->begin_epoch(epoch, position_.step % steps_per_epoch_);
+    const int64_t skipped_before = position_.skipped;
+    while (const auto batch = loader->next()) {
+      const double lr = rate(position_.step);
+      const auto begin = Clock::now();
+      const Session::Result r = session_.train_step(batch->slot, lr, position_.step);
+      times_.add(seconds_since(begin));
+      require(std::isfinite(r.loss), "the loss is not a number at step ", position_.step,
+              "; try a smaller learning rate (now ", lr, ") or a longer warm-up");
+      ++position_.step;
+      position_.epoch_loss += r.loss;
+      position_.skipped = skipped_before + loader->skipped();
+      progress(lr, epoch, false);
+      const bool last = position_.step % steps_per_epoch_ == 0;
+      const bool due = options_.checkpoint_every > 0 &&
+                       position_.step % options_.checkpoint_every == 0;
+      if (due && !last) checkpoint();
+    }
+  }
+
+  void end_epoch(int64_t epoch) {
+    const double lr = rate(position_.step - 1);
+    progress(lr, epoch, true);
+    StepMetrics m;
+    m.step = position_.step;
+    m.epoch = epoch;
+    m.loss = position_.epoch_loss / static_cast<double>(steps_per_epoch_);
+    m.learning_rate = lr;
+    m.test_loss = test_.loss;
+    m.test_accuracy = test_.accuracy;
+    m.resident_bytes = resident_bytes();
+    m.seconds = seconds_since(begin_);
+    position_.epoch_loss = 0;
+    if (options_.run_folder.empty()) return;
+    folder_.append_metrics(m);
+    checkpoint();
+  }
+
+  double rate(int64_t step) const {
+    return learning_rate(options_.optimizer, step, steps_per_epoch_, options_.epochs);
+  }
+
+  void checkpoint() {
+    if (options_.run_folder.empty()) return;
+    session_.weights().save(folder_.checkpoint_file(), true, position_.metadata());
+  }
+
+  void progress(double lr, int64_t epoch, bool done) {
+    if (!on_progress_) return;
+    const double seconds = seconds_since(begin_);
+    const int64_t here = position_.step - first_step_;
+    const int64_t in_epoch = position_.step - epoch * steps_per_epoch_;
+    Progress p;
+    p.epoch = epoch;
+    p.epochs = options_.epochs;
+    p.step = in_epoch - 1;
+    p.steps = steps_per_epoch_;
+    p.loss = position_.epoch_loss / static_cast<double>(in_epoch);
+    p.learning_rate = lr;
+    p.samples_per_second = static_cast<double>(here * options_.model.batch) / seconds;
+    p.seconds_left = seconds / static_cast<double>(here) *
+                     static_cast<double>(total_steps_ - position_.step);
+    p.resident_bytes = resident_bytes();
+    p.process_bytes = plan_.process_bytes;
+    p.budget_bytes = plan_.budget_bytes;
+    p.epoch_done = done;
+    p.test_loss = test_.loss;
+    p.test_accuracy = test_.accuracy;
+    on_progress_(p);
+  }
+
+  TrainReport finish() {
+    TrainReport report;
+    report.plan = report_of(plan_);
+    report.trained = true;
+    report.step_seconds_median = times_.median();
+    report.samples_per_second =
+        report.step_seconds_median > 0
+            ? static_cast<double>(options_.model.batch) / report.step_seconds_median
+            : 0;
+    report.loss = test_.loss;
+    report.accuracy = test_.accuracy;
+    report.skipped_examples = position_.skipped + test_.skipped;
+    if (!options_.run_folder.empty()) {
+      report.weights_file = folder_.model_file();
+      session_.weights().save(report.weights_file, false, {{"format", "thimble-model"}});
+    }
+    report.peak_rss_bytes = peak_resident_bytes();
+    return report;
+  }
+
+  const Setup& setup_;
+  const TrainOptions& options_;
+  const Plan& plan_;
+  const std::function<void(const Progress&)>& on_progress_;
+  RunFolder folder_;
+  Session session_;
+  Position position_;
+  StepTimes times_;
+  int64_t steps_per_epoch_ = 0;
+  int64_t total_steps_ = 0;
+  int64_t first_step_ = 0;
+  Clock::time_point begin_;
+  Session::Evaluation test_;
+  bool evaluated_ = false;
+};
+
+}  // namespace
+
+TrainReport run_training(const Setup& setup, const Plan& plan,
+                         const std::function<void(const Progress&)>& on_progress) {
+  return Training(setup, plan, on_progress).run();
+}
+
+}  // namespace thimble

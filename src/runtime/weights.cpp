@@ -1,0 +1,90 @@
+#include "runtime/weights.h"
+
+#include "base/bytes.h"
+#include "base/random.h"
+#include "runtime/safetensors.h"
+
+namespace thimble {
+namespace {
+
+// FNV-1a: a tensor's first values depend on its name, not on its place in the graph.
+uint64_t hash_of(const std::string& name) {
+  uint64_t h = 14695981039346656037ull;
+  for (char c : name) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  return h;
+}
+
+float first_value(const Init& init, const RandomStream& random, uint64_t i) {
+  switch (init.kind) {
+    case Init::Kind::zeros: return 0;
+    case Init::Kind::constant: return static_cast<float>(init.value);
+    case Init::Kind::normal: return static_cast<float>(init.value * random.normal(i));
+    case Init::Kind::uniform: return static_cast<float>(init.value * (2 * random.uniform(i) - 1));
+  }
+  return 0;
+}
+
+}  // namespace
+
+WeightStore::WeightStore(const Schedule& schedule, const MemoryPlan& plan, std::byte* arena)
+    : staging_(arena + plan.persistent_bytes) {
+  for (size_t b = 0; b < schedule.buffers.size(); ++b) {
+    const Buffer& buffer = schedule.buffers[b];
+    const bool kept = buffer.category == Category::weights || buffer.category == Category::optimizer;
+    const int32_t block = plan.block_of_buffer[b];
+    if (!buffer.persistent || !kept || block < 0) continue;
+    Entry e{buffer.name, buffer.shape, buffer.init, buffer.category == Category::optimizer,
+            buffer.shape.elements() * element_bytes(buffer.type),
+            arena + plan.blocks[static_cast<size_t>(block)].offset, nullptr};
+    for (const Transfer& transfer : schedule.transfers) {
+      if (transfer.buffer == static_cast<BufferId>(b)) e.transfer = &transfer;
+    }
+    entries_.push_back(std::move(e));
+  }
+}
+
+void WeightStore::copy(const Entry& entry, Kernel& kernel, void* from, void* to) {
+  void* scratch = staging_ + round_up(entry.bytes, kAlignment);
+  kernel.bind({{&from, 1}, {&to, 1}, scratch});
+  kernel.run();
+}
+
+void WeightStore::initialise(uint64_t seed) {
+  for (const Entry& e : entries_) {
+    const RandomStream random(seed, hash_of(e.name));
+    auto* plain = reinterpret_cast<float*>(e.transfer == nullptr ? e.place : staging_);
+    for (int64_t i = 0; i < e.shape.elements(); ++i) {
+      plain[i] = first_value(e.init, random, static_cast<uint64_t>(i));
+    }
+    if (e.transfer != nullptr) copy(e, *e.transfer->from_plain, plain, e.place);
+  }
+}
+
+void WeightStore::save(const std::string& path, bool with_optimizer,
+                       const std::map<std::string, std::string>& metadata) {
+  std::vector<TensorEntry> layout;
+  for (const Entry& e : entries_) {
+    if (e.optimizer && !with_optimizer) continue;
+    layout.push_back({e.name, "F32", {e.shape.begin(), e.shape.end()}, e.bytes});
+  }
+  SafetensorsWriter writer(path, std::move(layout), metadata);
+  for (const Entry& e : entries_) {
+    if (e.optimizer && !with_optimizer) continue;
+    if (e.transfer != nullptr) copy(e, *e.transfer->to_plain, e.place, staging_);
+    writer.write(e.transfer == nullptr ? e.place : staging_, e.bytes);
+  }
+  writer.finish();
+}
+
+std::map<std::string, std::string> WeightStore::load(const std::string& path,
+                                                     bool with_optimizer) {
+  const SafetensorsReader reader(path);
+  for (const Entry& e : entries_) {
+    if (e.optimizer && !with_optimizer) continue;
+    reader.read(e.name, e.transfer == nullptr ? e.place : staging_, e.bytes);
+    if (e.transfer != nullptr) copy(e, *e.transfer->from_plain, staging_, e.place);
+  }
+  return reader.metadata();
+}
+
+}  // namespace thimble

@@ -1,0 +1,198 @@
+#include "schedule/schedule.h"
+
+#include <algorithm>
+#include <map>
+
+namespace thimble {
+namespace {
+
+size_t at(int32_t id) { return static_cast<size_t>(id); }
+
+Category category_of(const Tensor& tensor, bool read_by_backward) {
+  switch (tensor.role) {
+    case Role::weight:
+    case Role::statistic: return Category::weights;
+    case Role::optimizer: return Category::optimizer;
+    case Role::gradient: return Category::gradients;
+    case Role::data:
+    case Role::metric: return Category::data;
+    case Role::activation: return read_by_backward ? Category::saved : Category::temporaries;
+    case Role::difference: return Category::temporaries;
+  }
+  return Category::temporaries;
+}
+
+// Builds a schedule node by node, inserting reorders where layouts differ.
+class Lowering {
+ public:
+  Lowering(const Graph& graph, Backend& backend, std::vector<NamedLayout>& fixed)
+      : graph_(graph), backend_(backend), fixed_(fixed), layouts_(graph.tensors.size()) {
+    schedule_.name = graph.name;
+    for (size_t t = 0; t < graph.tensors.size(); ++t) {
+      const Tensor& tensor = graph.tensors[t];
+      Buffer buffer;
+      buffer.name = tensor.name;
+      buffer.shape = tensor.shape;
+      buffer.type = tensor.type;
+      buffer.tensor = static_cast<TensorId>(t);
+      buffer.persistent = is_persistent(tensor.role);
+      buffer.init = tensor.init;
+      schedule_.buffers.push_back(std::move(buffer));
+      if (tensor.role == Role::data || tensor.role == Role::metric) {
+        layouts_[t] = plain_layout(tensor.shape);
+      }
+      for (const NamedLayout& f : fixed) {
+        if (f.name == tensor.name) layouts_[t] = f.layout;
+      }
+    }
+  }
+
+  Schedule run() {
+    backend_.begin(graph_);
+    for (const Node& node : graph_.nodes) lower(node);
+    std::vector<bool> saved(graph_.tensors.size());
+    for (const Node& node : graph_.nodes) {
+      if (node.phase == Phase::forward) continue;
+      for (TensorId t : node.inputs) {
+        if (t != kNoTensor) saved[at(t)] = true;
+      }
+    }
+    for (Buffer& b : schedule_.buffers) {
+      if (b.tensor == kNoTensor) continue;
+      b.layout = layouts_[at(b.tensor)];
+      if (!b.layout.decided()) b.layout = plain_layout(b.shape);  // nobody reads or makes it
+      b.bytes = b.layout.elements * element_bytes(b.type);
+      b.category = category_of(graph_.tensor(b.tensor), saved[at(b.tensor)]);
+      if (b.persistent && std::none_of(fixed_.begin(), fixed_.end(), [&](const NamedLayout& f) {
+            return f.name == b.name;
+          })) {
+        fixed_.push_back({b.name, b.layout});
+      }
+    }
+    add_transfers();
+    return std::move(schedule_);
+  }
+
+ private:
+  void add_transfers() {
+    for (BufferId id = 0; id < static_cast<BufferId>(graph_.tensors.size()); ++id) {
+      const Buffer& b = schedule_.buffer(id);
+      if (!b.persistent || b.layout.tag == kPlain) continue;
+      const Layout plain = plain_layout(b.shape);
+      const KernelChoice out = backend_.reorder(b.shape, b.type, b.layout, plain);
+      const KernelChoice in = backend_.reorder(b.shape, b.type, plain, b.layout);
+      schedule_.transfers.push_back({id, b.shape.elements() * element_bytes(b.type),
+                                     std::max(out.scratch_bytes, in.scratch_bytes), out.kernel,
+                                     in.kernel});
+    }
+  }
+
+  void lower(const Node& node) {
+    KernelChoice choice = backend_.choose(graph_, node, layouts_);
+    Step step{node.op, node.name, node.phase, {}, {}, find_op(node.op).in_place,
+              choice.scratch_bytes, flops_of(graph_, node), choice.implementation, choice.kernel};
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      step.inputs.push_back(node.inputs[i] == kNoTensor
+                                ? kNoBuffer
+                                : in_layout(node.inputs[i], choice.inputs[i], node.phase));
+    }
+    std::vector<TensorId> results = node.outputs;
+    results.insert(results.end(), node.updates.begin(), node.updates.end());
+    for (size_t i = 0; i < results.size(); ++i) {
+      if (results[i] != kNoTensor) adopt(results[i], choice.outputs[i]);
+      step.outputs.push_back(results[i]);
+    }
+    schedule_.steps.push_back(std::move(step));
+  }
+
+  void adopt(TensorId tensor, const Layout& layout) {
+    Layout& current = layouts_[at(tensor)];
+    if (!current.decided()) current = layout;
+    ensure(current == layout, "two kernels lay out ", graph_.tensor(tensor).name, " as ",
+           current.tag, " and ", layout.tag);
+  }
+
+  // The buffer that holds `tensor` in `layout`: its own, or a copy made just before this node.
+  BufferId in_layout(TensorId tensor, const Layout& layout, Phase phase) {
+    Layout& current = layouts_[at(tensor)];
+    if (!current.decided()) current = layout;
+    if (current == layout) return tensor;
+    const auto key = std::pair{tensor, layout.tag};
+    if (const auto it = copies_.find(key); it != copies_.end() && it->second.first == phase) {
+      return it->second.second;
+    }
+    const Tensor& source = graph_.tensor(tensor);
+    KernelChoice choice = backend_.reorder(source.shape, source.type, current, layout);
+    const auto copy = static_cast<BufferId>(schedule_.buffers.size());
+    Buffer buffer;
+    buffer.name = str_cat(source.name, " as ", layout.tag, " #", copy);
+    buffer.shape = source.shape;
+    buffer.type = source.type;
+    buffer.layout = layout;
+    buffer.bytes = layout.elements * element_bytes(source.type);
+    schedule_.buffers.push_back(std::move(buffer));
+    schedule_.steps.push_back({"reorder", source.name, phase, {tensor}, {copy}, {},
+                               choice.scratch_bytes, 0, choice.implementation, choice.kernel});
+    copies_[key] = {phase, copy};
+    return copy;
+  }
+
+  const Graph& graph_;
+  Backend& backend_;
+  std::vector<NamedLayout>& fixed_;
+  std::vector<Layout> layouts_;
+  std::map<std::pair<TensorId, std::string>, std::pair<Phase, BufferId>> copies_;
+  Schedule schedule_;
+};
+
+}  // namespace
+
+const char* name_of(Category category) {
+  switch (category) {
+    case Category::weights: return "weights";
+    case Category::optimizer: return "optimizer";
+    case Category::gradients: return "gradients";
+    case Category::saved: return "saved";
+    case Category::temporaries: return "temporaries";
+    case Category::scratchpad: return "scratchpad";
+    case Category::data: return "data";
+  }
+  return "?";
+}
+
+BufferId Schedule::find(std::string_view buffer_name) const {
+  const auto it = std::find_if(buffers.begin(), buffers.end(),
+                               [&](const Buffer& b) { return b.name == buffer_name; });
+  return it == buffers.end() ? kNoBuffer : static_cast<BufferId>(it - buffers.begin());
+}
+
+Schedule make_schedule(const Graph& graph, Backend& backend, std::vector<NamedLayout>& layouts) {
+  return Lowering(graph, backend, layouts).run();
+}
+
+std::ostream& operator<<(std::ostream& out, const Schedule& schedule) {
+  const auto list = [&](const std::vector<BufferId>& ids) {
+    for (size_t i = 0; i < ids.size(); ++i) {
+      out << (i ? ", " : "");
+      if (ids[i] == kNoBuffer) {
+        out << '-';
+      } else {
+        const Buffer& b = schedule.buffer(ids[i]);
+        out << b.name << ':' << b.layout.tag;
+      }
+    }
+  };
+  out << "schedule " << schedule.name << '\n';
+  for (size_t i = 0; i < schedule.steps.size(); ++i) {
+    const Step& s = schedule.steps[i];
+    out << "  " << i << ' ' << name_of(s.phase) << ' ' << s.op << ' ' << s.name << " ("
+        << s.implementation << ", scratch " << s.scratch_bytes << ") (";
+    list(s.inputs);
+    out << ") -> (";
+    list(s.outputs);
+    out << ")\n";
+  }
+  return out;
+}
+
+}  // namespace thimble

@@ -1,0 +1,189 @@
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "child.h"
+
+namespace thimble::cli_test {
+namespace {
+
+using nlohmann::json;
+
+// Throws, and so fails the test, unless all of standard output is one JSON value.
+json only_json(const Finished& run) { return json::parse(run.out); }
+
+// Twelve pictures of 28x28 in each part.
+void write_digits(const std::string& folder) {
+  data_test::Bytes labels;
+  for (uint8_t i = 0; i < 12; ++i) labels.push_back(i % 10);
+  for (const char* prefix : {"/train", "/t10k"}) {
+    data_test::write_file(folder + prefix + "-images-idx3-ubyte",
+                          data_test::idx_images(12, 28, 28));
+    data_test::write_file(folder + prefix + "-labels-idx1-ubyte", data_test::idx_labels(labels));
+  }
+}
+
+const std::string kLenet = " --model lenet --batch 4 --threads 1 ";
+
+TEST(CliPlan, JsonIsAllThereIsOnStandardOutput) {
+  const Finished run = thimble("plan --json --budget 1GiB" + kLenet);
+  EXPECT_EQ(run.exit_code, 0);
+  EXPECT_EQ(run.err, "");
+  const json plan = only_json(run);
+  EXPECT_EQ(plan["fits"], true);
+  EXPECT_EQ(plan["budget_bytes"], 1073741824);
+  EXPECT_EQ(plan["process_bytes"],
+            plan["fixed_bytes"].get<int64_t>() + plan["arena_bytes"].get<int64_t>());
+}
+
+TEST(CliPlan, RefusalIsTheSameJsonAndExitCode3) {
+  const Finished run = thimble("plan --json --budget 1MiB" + kLenet);
+  EXPECT_EQ(run.exit_code, 3);
+  const json plan = only_json(run);
+  EXPECT_EQ(plan["fits"], false);
+  EXPECT_GT(plan["smallest_budget_bytes"], 1048576);
+}
+
+TEST(CliPlan, SmallestBudgetFitsWhenItIsTried) {
+  const json refused = only_json(thimble("plan --json --budget 1MiB" + kLenet));
+  const std::string smallest = refused["smallest_budget_bytes"].dump();
+  EXPECT_EQ(thimble("plan --json --budget " + smallest + kLenet).exit_code, 0);
+}
+
+TEST(CliPlan, TextRefusalNamesBothBudgets) {
+  const Finished run = thimble("plan --budget 1MiB" + kLenet);
+  EXPECT_EQ(run.exit_code, 3);
+  EXPECT_CONTAINS(run.out, "plan: lenet, batch 4 takes ");
+  EXPECT_CONTAINS(run.out, ": DOES NOT FIT in 1.00 MiB\n");
+  EXPECT_CONTAINS(run.out, "  smallest budget ");
+  EXPECT_CONTAINS(run.out, "  * a smaller --batch: ");
+}
+
+TEST(CliPlan, FlagsReachTheModel) {
+  const auto arena = [](const std::string& flags) {
+    return only_json(thimble("plan --json" + kLenet + flags))["arena_bytes"].get<int64_t>();
+  };
+  const int64_t usual = arena("");
+  EXPECT_GT(arena("--batch 8"), usual);  // the last one counts
+  EXPECT_GT(arena("--classes 1000"), usual);
+  EXPECT_GT(arena("--input 1x64x64"), usual);
+  EXPECT_GT(arena("--width 2"), usual);
+  EXPECT_GT(arena("--optimizer adam"), usual);
+}
+
+TEST(CliPlan, VerboseShowsTheStepsBeforeTheTable) {
+  const Finished run = thimble("plan --verbose" + kLenet);
+  EXPECT_EQ(run.exit_code, 0);
+  EXPECT_LT(run.out.find("conv2d"), run.out.find("plan: lenet"));
+}
+
+TEST(CliProfile, CountsEveryLayer) {
+  const Finished run = thimble("profile --json" + kLenet);
+  EXPECT_EQ(run.exit_code, 0);
+  const json profile = only_json(run);
+  int64_t parameters = 0;
+  for (const json& layer : profile["layers"]) parameters += layer["parameters"].get<int64_t>();
+  EXPECT_GT(parameters, 0);
+  EXPECT_EQ(profile["total"]["parameters"], parameters);
+  EXPECT_CONTAINS(thimble("profile" + kLenet).out, "  total ");
+}
+
+TEST(CliList, KnowsModelsDataAndOps) {
+  const auto names = [](const std::string& what) {
+    std::vector<std::string> all;
+    const json list = only_json(thimble("list --json " + what))[what];
+    for (const json& entry : list) all.push_back(entry["name"]);
+    return all;
+  };
+  const auto holds = [](const std::vector<std::string>& all, const char* name) {
+    return std::find(all.begin(), all.end(), name) != all.end();
+  };
+  EXPECT_TRUE(holds(names("models"), "lenet"));
+  EXPECT_TRUE(holds(names("data"), "fashion-mnist"));
+  EXPECT_TRUE(holds(names("ops"), "conv2d"));
+  EXPECT_CONTAINS(thimble("list models").out, "  lenet ");
+}
+
+TEST(CliTrain, TrainsAndEvalReadsTheRun) {
+  const TempDir dir;
+  write_digits(dir / "digits");
+  const std::string folders = " --data " + dir / "digits" + " --run " + dir / "run";
+  const Finished run = thimble("train --json --budget 1GiB" + kLenet + folders);
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const json trained = only_json(run);
+  EXPECT_EQ(trained["trained"], true);
+  EXPECT_LE(trained["peak_rss_bytes"], trained["budget_bytes"]);
+  EXPECT_TRUE(std::filesystem::exists(trained["weights_file"].get<std::string>()));
+  EXPECT_CONTAINS(run.err, "epoch 1/1: loss ");
+
+  const Finished eval = thimble("eval --json --threads 1 --run " + dir / "run");
+  ASSERT_EQ(eval.exit_code, 0) << eval.err;
+  EXPECT_EQ(only_json(eval)["examples"], 12);
+  EXPECT_EQ(only_json(eval)["accuracy"], trained["accuracy"]);
+}
+
+TEST(CliTrain, TextEndsInTheContract) {
+  const TempDir dir;
+  write_digits(dir / "digits");
+  const Finished run = thimble("train --budget 1GiB" + kLenet + " --data " + dir / "digits" +
+                               " --run " + dir / "run");
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_CONTAINS(run.out, "test accuracy ");
+  EXPECT_CONTAINS(run.out, "\n  PASS: the peak stayed inside the budget\n");
+}
+
+TEST(CliTrain, UsualRunFolderIsNamedAfterModelAndData) {
+  const TempDir dir;
+  write_digits(dir / "digits");
+  const Finished run =
+      shell("cd " + dir.path() + " && $thimble train" + kLenet + " --data ./digits/");
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_CONTAINS(run.err, "run folder: runs/lenet-digits\n");
+  EXPECT_TRUE(std::filesystem::exists(dir / "runs/lenet-digits"));
+}
+
+TEST(CliTrain, RefusalTrainsNothingAndExitsWith3) {
+  const TempDir dir;
+  write_digits(dir / "digits");
+  const Finished run = thimble("train --json --budget 1MiB" + kLenet + " --data " + dir / "digits" +
+                               " --run " + dir / "run");
+  EXPECT_EQ(run.exit_code, 3);
+  EXPECT_EQ(only_json(run)["trained"], false);
+  EXPECT_CONTAINS(run.err, "thimble: does not fit: training takes ");
+  EXPECT_CONTAINS(run.err, "smallest budget that fits: --budget ");
+  EXPECT_EQ(run.err.find("epoch"), std::string::npos);
+}
+
+TEST(CliTrain, MissingDataIsBadInput) {
+  const Finished run = thimble("train --json --data /no/such/place" + kLenet + "--run /tmp/none");
+  EXPECT_EQ(run.exit_code, 2);
+  EXPECT_EQ(run.out, "");
+  EXPECT_CONTAINS(run.err, "thimble: error: no data set or folder '/no/such/place'");
+}
+
+TEST(CliEval, MissingRunIsBadInput) {
+  const Finished run = thimble("eval --run /no/such/run");
+  EXPECT_EQ(run.exit_code, 2);
+  EXPECT_CONTAINS(run.err, "/no/such/run");
+}
+
+TEST(CliStreams, ReaderThatGoesAwayIsNoError) {
+  // The program's own exit code, behind a pipe that nobody reads.
+  const Finished run = shell("{ sleep 0.2; $thimble list ops; echo code $? >&2; } | true");
+  EXPECT_EQ(run.err, "code 0\n");
+}
+
+TEST(CliStreams, FullDiskIsAnError) {
+  const Finished run = shell("$thimble list ops >/dev/full");
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_EQ(run.err, "thimble: error: cannot write to standard output: No space left on device\n");
+}
+
+TEST(CliStreams, ClosedOutputIsAnErrorAndNoCrash) {
+  EXPECT_EQ(shell("$thimble list ops >&-").exit_code, 1);
+  EXPECT_EQ(shell("$thimble list ops >&- 2>&-").exit_code, 1);
+  EXPECT_EQ(shell("$thimble bogus 2>&-").exit_code, 2);
+}
+
+}  // namespace
+}  // namespace thimble::cli_test

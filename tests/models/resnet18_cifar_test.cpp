@@ -1,0 +1,46 @@
+#include "models/zoo.h"
+
+namespace thimble {
+namespace {
+
+TEST(Resnet18Cifar, HasTheUsualNumberOfWeights) {
+  EXPECT_EQ(parameters("resnet18_cifar"), 11173962);
+}
+
+TEST(Resnet18Cifar, StagesHalveTheImage) {
+  const Graph graph = build_model("resnet18_cifar", {.batch = 4});
+  EXPECT_EQ(layer_shape(graph, "stem.norm"), (Shape{4, 64, 32, 32}));
+  EXPECT_EQ(layer_shape(graph, "stage1.block2.norm2"), (Shape{4, 64, 32, 32}));
+  EXPECT_EQ(layer_shape(graph, "stage2.block2.norm2"), (Shape{4, 128, 16, 16}));
+  EXPECT_EQ(layer_shape(graph, "stage3.block2.norm2"), (Shape{4, 256, 8, 8}));
+  EXPECT_EQ(layer_shape(graph, "stage4.block2.norm2"), (Shape{4, 512, 4, 4}));
+}
+
+TEST(Resnet18Cifar, Builds) {
+  check_zoo_model("resnet18_cifar", 32);
+  check_zoo_model("resnet18_cifar", 16);
+}
+
+TEST(Resnet18Cifar, NormsHaveTheSameWeights) { check_norms("resnet18_cifar", 20); }
+
+TEST(Resnet18Cifar, JoinsBlocksInTheNorm) {
+  const Graph graph = build_model("resnet18_cifar");
+  int64_t joins = 0;
+  for (const Node& node : graph.nodes) {
+    joins += node.op == "batch_norm" && node.inputs[1] != kNoTensor;
+  }
+  EXPECT_EQ(joins, 8);
+}
+
+TEST(Resnet18Cifar, GroupNormJoinsByAddition) {
+  const Graph graph = build_model("resnet18_cifar", {.norm = "group"});
+  EXPECT_EQ(count_ops(graph, "add"), 8);
+  EXPECT_EQ(count_ops(graph, "relu"), 17);
+}
+
+TEST(Resnet18Cifar, ScalesItsChannels) {
+  EXPECT_EQ(parameters("resnet18_cifar", {.channels = 1, .width = 0.25}), 701178);
+}
+
+}  // namespace
+}  // namespace thimble

@@ -1,0 +1,129 @@
+#include "report/json.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "made_up.h"
+
+namespace thimble::report_test {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+std::vector<std::string> keys(const std::string& text) {
+  std::vector<std::string> names;
+  const ordered_json object = ordered_json::parse(text);
+  for (const auto& entry : object.items()) names.push_back(entry.key());
+  return names;
+}
+
+const std::vector<std::string> kPlanKeys = {"fits",
+                                            "budget_bytes",
+                                            "process_bytes",
+                                            "fixed_bytes",
+                                            "arena_bytes",
+                                            "lower_bound_bytes",
+                                            "smallest_budget_bytes",
+                                            "by_category",
+                                            "predicted_step_seconds",
+                                            "promise",
+                                            "techniques",
+                                            "peak"};
+
+std::vector<std::string> plan_keys_and(const std::vector<std::string>& more) {
+  std::vector<std::string> all = kPlanKeys;
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+TEST(ReportJson, PlanHasExactlyTheNamesOfTheContract) {
+  EXPECT_EQ(keys(to_json(made_up_plan(0))), kPlanKeys);
+}
+
+TEST(ReportJson, PlanKeepsEveryValue) {
+  EXPECT_EQ(json::parse(to_json(made_up_plan(67108864))), json::parse(R"({
+    "fits": false, "budget_bytes": 67108864, "process_bytes": 83886080, "fixed_bytes": 16777216,
+    "arena_bytes": 67108864, "lower_bound_bytes": 65536000, "smallest_budget_bytes": 84148224,
+    "by_category": {"weights": 8388608, "optimizer": 4194304, "gradients": 1048576,
+                    "saved": 31457280, "temporaries": 15728640, "scratchpad": 2097152,
+                    "data": 4194304},
+    "predicted_step_seconds": 0.0123, "promise": "bit_exact",
+    "techniques": ["order: as written", "in_place"],
+    "peak": {"step": "backward conv2d stem.conv", "tensors": [
+      {"name": "stem.conv.dst", "category": "saved", "bytes": 12582912},
+      {"name": "stem.conv.diff_dst", "category": "temporaries", "bytes": 9961472}]}})"));
+}
+
+TEST(ReportJson, TrainAddsWhatWasMeasured) {
+  const std::string text = to_json(made_up_run(0));
+  EXPECT_EQ(keys(text),
+            plan_keys_and({"trained", "peak_rss_bytes", "step_seconds_median", "samples_per_second",
+                           "loss", "accuracy", "skipped_examples", "weights_file"}));
+  const json object = json::parse(text);
+  EXPECT_EQ(object["trained"], true);
+  EXPECT_EQ(object["peak_rss_bytes"], 82837504);
+  EXPECT_EQ(object["step_seconds_median"], 0.0031);
+  EXPECT_EQ(object["samples_per_second"], 5321.4);
+  EXPECT_EQ(object["loss"], 0.3312);
+  EXPECT_EQ(object["accuracy"], 0.8815);
+  EXPECT_EQ(object["skipped_examples"], 0);
+  EXPECT_EQ(object["weights_file"], "runs/a/model.safetensors");
+}
+
+TEST(ReportJson, RefusedTrainingHasTheSameNamesAndMeasuredNothing) {
+  const json object = json::parse(to_json(made_up_run(mebibytes(64))));
+  EXPECT_EQ(object["fits"], false);
+  EXPECT_EQ(object["trained"], false);
+  EXPECT_EQ(object.size(), kPlanKeys.size() + 8);
+  EXPECT_TRUE(object["peak_rss_bytes"].is_null());
+  EXPECT_TRUE(object["loss"].is_null());
+}
+
+TEST(ReportJson, LossThatIsNotANumberIsNull) {
+  TrainReport report = made_up_run(0);
+  report.loss = std::nan("");
+  EXPECT_TRUE(json::parse(to_json(report))["loss"].is_null());
+}
+
+TEST(ReportJson, EvalAddsWhatWasMeasured) {
+  EvalReport report;
+  report.plan = made_up_plan(0);
+  report.evaluated = true;
+  report.examples = 10000;
+  report.accuracy = 0.5;
+  const std::string text = to_json(report);
+  EXPECT_EQ(keys(text),
+            plan_keys_and({"evaluated", "peak_rss_bytes", "examples", "samples_per_second", "loss",
+                           "accuracy", "skipped_examples"}));
+  EXPECT_EQ(json::parse(text)["examples"], 10000);
+  EXPECT_EQ(json::parse(text)["accuracy"], 0.5);
+}
+
+TEST(ReportJson, ProfileHasLayersAndTheirTotal) {
+  EXPECT_EQ(json::parse(to_json(made_up_layers())), json::parse(R"({
+    "layers": [
+      {"name": "stem.conv", "op": "conv2d", "shape": [8, 32, 16, 16], "parameters": 864,
+       "forward_flops": 12345678, "backward_flops": 24691356, "saved_bytes": 1048576,
+       "temporary_bytes": 4096},
+      {"name": "loss", "op": "softmax_cross_entropy", "shape": [], "parameters": 0,
+       "forward_flops": 100, "backward_flops": 200, "saved_bytes": 320, "temporary_bytes": 64}],
+    "total": {"parameters": 864, "forward_flops": 12345778, "backward_flops": 24691556,
+              "saved_bytes": 1048896, "largest_temporary_bytes": 4096}})"));
+}
+
+TEST(ReportJson, ListingIsAnObject) {
+  EXPECT_EQ(json::parse(to_json(Listing{{"lenet", "small"}}, "models")),
+            json::parse(R"({"models": [{"name": "lenet", "summary": "small"}]})"));
+}
+
+TEST(ReportJson, BytesThatAreNotUtf8AreReplaced) {
+  TrainReport report = made_up_run(0);
+  report.weights_file = "runs/\xff/model";
+  EXPECT_EQ(json::parse(to_json(report))["weights_file"], "runs/\xEF\xBF\xBD/model");
+}
+
+}  // namespace
+}  // namespace thimble::report_test
