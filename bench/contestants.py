@@ -1,0 +1,92 @@
+"""Both programs as processes that answer one line at a time, so that they can take turns."""
+
+import json
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+STEP = os.path.join(ROOT, "build", "release", "bench", "bench_step")
+TORCH = os.path.join(HERE, "torch", "train_steps.py")
+sys.path.insert(0, os.path.join(HERE, "torch"))
+
+# What a careful PyTorch user sets: glibc keeps what it has, in large pages.
+TUNED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1", "MALLOC_TOP_PAD_": "67108864",
+         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+
+
+class Thimble:
+    """Writes its initial weights to `weights` and trains on `batches`."""
+
+    def __init__(self, model, batch, size, classes, norm, seed, weights, batches, lr):
+        arguments = [model, batch, size, classes, norm, seed, weights, batches or "-", lr]
+        self.process = subprocess.Popen([STEP] + [str(a) for a in arguments], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        words = self.process.stdout.readline().split()
+        assert words and words[0] == "ready", "bench_step did not start"
+        self.process_bytes, self.fixed_bytes, self.arena_bytes, self.lower_bound_bytes = \
+            (int(w) for w in words[1:])
+        self.peak_bytes = 0
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().split()
+
+    def step(self, k):
+        seconds, loss, peak = self.ask(f"step {k}")
+        self.peak_bytes = int(peak)
+        return float(seconds), float(loss)
+
+    def profile(self, k):
+        self.ask(f"profile {k}")
+        count = int(self.process.stdout.readline().split()[1])
+        rows = [self.process.stdout.readline().rstrip("\n").split(" ", 2) for _ in range(count)]
+        return sorted(((float(s), int(n), name) for s, n, name in rows), reverse=True)
+
+    def save(self, path):
+        assert self.ask(f"save {path}") == ["saved"]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Torch:
+    """The PyTorch twin, from the same weights and batches."""
+
+    def __init__(self, model, size, classes, norm, weights, batches, lr, channels_last=False,
+                 tuned=True, extra=()):
+        arguments = ["--model", model, "--height", size, "--classes", classes, "--norm", norm,
+                     "--weights", weights, "--batches", batches, "--lr", lr, "--threads", 2,
+                     "--serve", *extra]
+        if channels_last:
+            arguments.append("--channels-last")
+        environment = dict(os.environ, **(TUNED if tuned else {}))
+        self.process = subprocess.Popen(
+            ["/usr/bin/python3", TORCH] + [str(a) for a in arguments], text=True, env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert json.loads(self.process.stdout.readline())["ready"]
+
+    def step(self, _):
+        self.process.stdin.write("step\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        return answer["seconds"], answer["loss"]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def make_batches(path, count, shape, classes, seed=0):
+    """Random images and labels, `count` batches of (N, C, H, W)."""
+    import numpy
+    import safetensors
+    random = numpy.random.default_rng(seed)
+    tensors = {}
+    for k in range(count):
+        tensors[f"images.{k}"] = random.standard_normal(shape).astype("float32")
+        tensors[f"labels.{k}"] = random.integers(0, classes, shape[0]).astype("int32")
+    safetensors.save(path, tensors)
