@@ -26,29 +26,54 @@ int64_t staging_bytes(const Schedule& schedule) {
   return round_up(bytes, kAlignment);
 }
 
-struct Candidate {
-  Program train;
-  Program evaluate;
+// Gives the programs one arena: the same weights at the same places, other bytes shared.
+struct Arenas {
+  MemoryPlan train, evaluate;
   int64_t arena_bytes = 0;
   int64_t lower_bound_bytes = 0;
 };
 
-Candidate compile(const Graph& training, const Graph& inference, Backend& backend,
-                  const PlanRequest& request) {
-  Candidate c;
+Arenas place(const Schedule& train, const Schedule& evaluate, const PlanRequest& request) {
+  Arenas a;
+  const auto persistent = place_persistent({&train, &evaluate}, request.reservations);
+  const auto add = [&](const Schedule& schedule, MemoryPlan& memory) {
+    memory = plan_memory(schedule, persistent);
+    check_plan(schedule, memory);
+    const int64_t staged = memory.persistent_bytes + staging_bytes(schedule);
+    a.arena_bytes = std::max({a.arena_bytes, memory.arena_bytes, staged});
+    a.lower_bound_bytes = std::max({a.lower_bound_bytes, memory.lower_bound_bytes, staged});
+  };
+  add(train, a.train);
+  add(evaluate, a.evaluate);
+  return a;
+}
+
+// Kernels are made once; orders only move them.
+void schedule_programs(const PlanRequest& request, Backend& backend, Plan& plan) {
   std::vector<NamedLayout> layouts;
-  if (request.training) c.train.schedule = make_schedule(training, backend, layouts);
-  c.evaluate.schedule = make_schedule(inference, backend, layouts);
-  const auto persistent =
-      place_persistent({&c.train.schedule, &c.evaluate.schedule}, request.reservations);
-  for (Program* p : {&c.train, &c.evaluate}) {
-    p->memory = plan_memory(p->schedule, persistent);
-    check_plan(p->schedule, p->memory);
-    const int64_t staged = p->memory.persistent_bytes + staging_bytes(p->schedule);
-    c.arena_bytes = std::max({c.arena_bytes, p->memory.arena_bytes, staged});
-    c.lower_bound_bytes = std::max({c.lower_bound_bytes, p->memory.lower_bound_bytes, staged});
+  Schedule train;
+  if (request.training) {
+    const TensorId loss = request.forward.find("loss");
+    ensure(loss != kNoTensor, "the model ", request.forward.name, " has no loss");
+    train = make_schedule(add_optimizer(differentiate(request.forward, loss), request.optimizer),
+                          backend, layouts);
   }
-  return c;
+  plan.evaluate.schedule = make_schedule(inference_graph(request.forward), backend, layouts);
+  Arenas best;
+  Order best_order = Order::as_written;
+  for (Order order : all_orders()) {
+    if (!request.training && order != Order::as_written) continue;
+    Arenas a = place(reordered(train, order), plan.evaluate.schedule, request);
+    if (best.arena_bytes > 0 && a.arena_bytes >= best.arena_bytes) continue;
+    best = std::move(a);
+    best_order = order;
+  }
+  plan.train = {reordered(train, best_order), std::move(best.train)};
+  plan.evaluate.memory = std::move(best.evaluate);
+  plan.arena_bytes = best.arena_bytes;
+  plan.lower_bound_bytes = best.lower_bound_bytes;
+  if (request.training) plan.techniques.push_back(str_cat("order: ", name_of(best_order)));
+  plan.techniques.push_back("in_place");
 }
 
 // Starts the threads that will run the kernels, so that their stacks are resident and counted.
@@ -77,32 +102,8 @@ const char* name_of(Promise promise) {
 }
 
 Plan make_plan(const PlanRequest& request, const Machine& machine) {
-  const auto backend = make_backend(request.backend);
-  const Graph inference = inference_graph(request.forward);
   Plan plan;
-  {
-    Candidate best;
-    Order best_order = Order::as_written;
-    if (request.training) {
-      const TensorId loss = request.forward.find("loss");
-      ensure(loss != kNoTensor, "the model ", request.forward.name, " has no loss");
-      const Graph training = add_optimizer(differentiate(request.forward, loss), request.optimizer);
-      for (Order order : all_orders()) {
-        Candidate c = compile(reordered(training, order), inference, *backend, request);
-        if (best.arena_bytes > 0 && c.arena_bytes >= best.arena_bytes) continue;
-        best = std::move(c);
-        best_order = order;
-      }
-      plan.techniques = {str_cat("order: ", name_of(best_order)), "in_place"};
-    } else {
-      best = compile({}, inference, *backend, request);
-      plan.techniques = {"in_place"};
-    }
-    plan.train = std::move(best.train);
-    plan.evaluate = std::move(best.evaluate);
-    plan.arena_bytes = best.arena_bytes;
-    plan.lower_bound_bytes = best.lower_bound_bytes;
-  }
+  schedule_programs(request, *make_backend(request.backend), plan);
   const Program& main = request.training ? plan.train : plan.evaluate;
   describe_peak(plan, main);
   plan.predicted_step_seconds = predict_seconds(main.schedule, machine);

@@ -161,8 +161,11 @@ std::string metrics_line(const StepMetrics& metrics) {
 
 }  // namespace
 
-RunFolder::RunFolder(std::string path) : path_(std::move(path)) {
-  require(!path_.empty(), "run folder: the name is empty");
+RunFolder::RunFolder(std::string path) : path_(std::move(path)) {}
+
+std::string RunFolder::file(const char* name) const {
+  require(!path_.empty(), name, ": no run folder was given");
+  return path_ + "/" + name;
 }
 
 void RunFolder::create() {
@@ -179,7 +182,7 @@ void RunFolder::create() {
 
 bool RunFolder::has_checkpoint() const {
   std::error_code error;
-  return fs::exists(checkpoint_file(), error);
+  return !path_.empty() && fs::exists(checkpoint_file(), error);
 }
 
 void RunFolder::write_options(const TrainOptions& options) {

@@ -31,6 +31,7 @@ struct StepMetrics {
 //   model.safetensors       the trained model
 class RunFolder {
  public:
+  // An empty path stands for no folder: it has no checkpoint, and all else throws UserError.
   explicit RunFolder(std::string path);
 
   // For a new run: makes the folder and drops the metrics of a run that was killed before its first
@@ -38,8 +39,8 @@ class RunFolder {
   void create();
 
   const std::string& path() const { return path_; }
-  std::string checkpoint_file() const { return path_ + "/checkpoint.safetensors"; }
-  std::string model_file() const { return path_ + "/model.safetensors"; }
+  std::string checkpoint_file() const { return file("checkpoint.safetensors"); }
+  std::string model_file() const { return file("model.safetensors"); }
   bool has_checkpoint() const;
 
   // All options but `run_folder` and `resume`, which belong to the call and not to the run: they
@@ -54,7 +55,7 @@ class RunFolder {
   void truncate_metrics(int64_t last_step);
 
  private:
-  std::string file(const char* name) const { return path_ + "/" + name; }
+  std::string file(const char* name) const;
 
   std::string path_;
 };

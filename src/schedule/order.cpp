@@ -5,51 +5,50 @@
 namespace thimble {
 namespace {
 
-bool reads(const Node& node, TensorId tensor) {
-  return std::find(node.inputs.begin(), node.inputs.end(), tensor) != node.inputs.end();
+bool contains(const std::vector<BufferId>& list, BufferId id) {
+  return id != kNoBuffer && std::find(list.begin(), list.end(), id) != list.end();
 }
 
-// A weight gradient and an input gradient of one layer stand next to each other: neither reads
-// what the other makes.
-bool independent(const Node& a, const Node& b) {
-  return std::none_of(a.outputs.begin(), a.outputs.end(),
-                      [&](TensorId t) { return t != kNoTensor && reads(b, t); });
+// True when `second` reads or overwrites what `first` makes, or overwrites what it reads.
+bool must_follow(const Step& first, const Step& second) {
+  const auto touched = [&](BufferId id) {
+    return contains(second.inputs, id) || contains(second.outputs, id);
+  };
+  return std::any_of(first.outputs.begin(), first.outputs.end(), touched) ||
+         std::any_of(first.inputs.begin(), first.inputs.end(),
+                     [&](BufferId id) { return contains(second.outputs, id); });
 }
 
-void swap_gradients(Graph& graph) {
-  for (size_t i = 0; i + 1 < graph.nodes.size(); ++i) {
-    Node& first = graph.nodes[i];
-    Node& second = graph.nodes[i + 1];
+// The weight gradient and the input gradient of one layer, standing next to each other.
+void swap_gradients(std::vector<Step>& steps) {
+  for (size_t i = 0; i + 1 < steps.size(); ++i) {
+    Step& first = steps[i];
+    Step& second = steps[i + 1];
     const bool pair = first.phase == Phase::backward && second.phase == Phase::backward &&
                       first.name == second.name && first.op.ends_with("_backward_weights") &&
                       second.op.ends_with("_backward_data");
-    if (pair && independent(first, second)) std::swap(first, second);
+    if (pair && !must_follow(first, second)) std::swap(first, second);
   }
 }
 
-// Moves each update up to just behind the last node that it must follow.
-void hoist_updates(Graph& graph) {
-  std::vector<std::vector<Node>> after(graph.nodes.size());
-  std::vector<Node> rest;
-  for (const Node& node : graph.nodes) {
-    if (node.phase != Phase::update) rest.push_back(node);
+// Moves each update up to just behind the last step that it must follow.
+void hoist_updates(std::vector<Step>& steps) {
+  std::vector<Step> rest;
+  for (const Step& step : steps) {
+    if (step.phase != Phase::update) rest.push_back(step);
   }
-  for (const Node& update : graph.nodes) {
+  std::vector<std::vector<Step>> after(rest.size());
+  for (const Step& update : steps) {
     if (update.phase != Phase::update) continue;
-    size_t last = 0;
-    for (size_t i = 0; i < rest.size(); ++i) {
-      const bool makes = std::any_of(rest[i].outputs.begin(), rest[i].outputs.end(),
-                                     [&](TensorId t) { return t != kNoTensor && reads(update, t); });
-      const bool needs = std::any_of(update.updates.begin(), update.updates.end(),
-                                     [&](TensorId t) { return reads(rest[i], t); });
-      if (makes || needs) last = i;
-    }
-    after[last].push_back(update);
+    const auto last = std::find_if(rest.rbegin(), rest.rend(),
+                                   [&](const Step& s) { return must_follow(s, update); });
+    ensure(last != rest.rend(), "the update of ", update.name, " has no gradient");
+    after[static_cast<size_t>(rest.rend() - last) - 1].push_back(update);
   }
-  graph.nodes.clear();
+  steps.clear();
   for (size_t i = 0; i < rest.size(); ++i) {
-    graph.nodes.push_back(rest[i]);
-    graph.nodes.insert(graph.nodes.end(), after[i].begin(), after[i].end());
+    steps.push_back(std::move(rest[i]));
+    for (Step& update : after[i]) steps.push_back(std::move(update));
   }
 }
 
@@ -68,11 +67,10 @@ std::vector<Order> all_orders() {
   return {Order::as_written, Order::early_update, Order::data_first};
 }
 
-Graph reordered(const Graph& graph, Order order) {
-  Graph result = graph;
-  if (order == Order::data_first) swap_gradients(result);
-  if (order != Order::as_written) hoist_updates(result);
-  verify(result);
+Schedule reordered(const Schedule& schedule, Order order) {
+  Schedule result = schedule;
+  if (order == Order::data_first) swap_gradients(result.steps);
+  if (order != Order::as_written) hoist_updates(result.steps);
   return result;
 }
 

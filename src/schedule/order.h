@@ -3,20 +3,20 @@
 #include <string>
 #include <vector>
 
-#include "graph/graph.h"
+#include "schedule/schedule.h"
 
 namespace thimble {
 
 // The orders that cost no time; a planner takes the one with the smallest arena.
 enum class Order : uint8_t {
-  as_written,      // weight gradient before input gradient; updates last
-  early_update,    // each update as soon as its gradient exists and nobody reads the weight again
-  data_first       // the same, with the input gradient before the weight gradient
+  as_written,    // weight gradient before input gradient; updates last
+  early_update,  // each update as soon as its gradient exists and nobody reads the weight again
+  data_first     // the same, with the input gradient before the weight gradient
 };
 const char* name_of(Order order);
 std::vector<Order> all_orders();
 
-// The same graph with its nodes in another valid order.
-Graph reordered(const Graph& graph, Order order);
+// The same steps in another valid order. Kernels are shared with `schedule`.
+Schedule reordered(const Schedule& schedule, Order order);
 
 }  // namespace thimble

@@ -74,10 +74,22 @@ class Lowering {
   }
 
  private:
+  // Tensors of one shape and layout share their kernels: files are read one tensor at a time.
   void add_transfers() {
     for (BufferId id = 0; id < static_cast<BufferId>(graph_.tensors.size()); ++id) {
       const Buffer& b = schedule_.buffer(id);
       if (!b.persistent || b.layout.tag == kPlain) continue;
+      const auto twin = std::find_if(
+          schedule_.transfers.begin(), schedule_.transfers.end(), [&](const Transfer& t) {
+            const Buffer& other = schedule_.buffer(t.buffer);
+            return other.shape == b.shape && other.layout == b.layout && other.type == b.type;
+          });
+      if (twin != schedule_.transfers.end()) {
+        Transfer same = *twin;
+        same.buffer = id;
+        schedule_.transfers.push_back(std::move(same));
+        continue;
+      }
       const Layout plain = plain_layout(b.shape);
       const KernelChoice out = backend_.reorder(b.shape, b.type, b.layout, plain);
       const KernelChoice in = backend_.reorder(b.shape, b.type, plain, b.layout);

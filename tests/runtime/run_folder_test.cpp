@@ -196,7 +196,14 @@ TEST(RunFolder, NamesOfFiles) {
   EXPECT_EQ(folder.path(), "runs/a");
   EXPECT_EQ(folder.checkpoint_file(), "runs/a/checkpoint.safetensors");
   EXPECT_EQ(folder.model_file(), "runs/a/model.safetensors");
-  expect_user_error([] { RunFolder(""); }, "the name is empty");
+}
+
+TEST(RunFolder, EmptyPathIsNoFolder) {
+  RunFolder none("");
+  EXPECT_FALSE(none.has_checkpoint());
+  expect_user_error([&] { none.create(); }, "model.safetensors: no run folder was given");
+  expect_user_error([&] { none.read_options(); }, "run.json: no run folder was given");
+  expect_user_error([&] { none.append_metrics({}); }, "metrics.jsonl: no run folder was given");
 }
 
 TEST(RunFolder, CreateMakesFoldersAndDropsOldMetrics) {

@@ -8,7 +8,7 @@ namespace {
 
 class OneDnnBackend : public Backend {
  public:
-  OneDnnBackend() : engine_(dnnl::engine::kind::cpu, 0) { define_all_fast(choosers_); }
+  OneDnnBackend() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) { define_all_fast(choosers_); }
 
   std::string name() const override { return "onednn"; }
 
@@ -17,7 +17,7 @@ class OneDnnBackend : public Backend {
   KernelChoice choose(const Graph& graph, const Node& node,
                       const std::vector<Layout>& layouts) override {
     if (const auto it = choosers_.find(node.op); it != choosers_.end()) {
-      auto choice = it->second({engine_, formats_, graph, node, layouts});
+      auto choice = it->second({engine_, stream_, formats_, graph, node, layouts});
       if (choice) return std::move(*choice);
     }
     return choose_portable(graph, node, layouts);
@@ -33,7 +33,7 @@ class OneDnnBackend : public Backend {
     } else if (to_desc.dims().size() > from_desc.dims().size()) {
       from_desc = Layouts::plain_desc(to_desc.dims(), data_type(type));
     }
-    auto kernel = std::make_shared<PrimitiveKernel>(engine_);
+    auto kernel = std::make_shared<PrimitiveKernel>(engine_, stream_);
     kernel->add_reorder(from_desc, input(0), to_desc, output(0));
     KernelChoice choice;
     choice.inputs = {from};
@@ -46,6 +46,7 @@ class OneDnnBackend : public Backend {
 
  private:
   dnnl::engine engine_;
+  dnnl::stream stream_;
   Layouts formats_;
   Choosers choosers_;
 };

@@ -16,6 +16,7 @@ namespace thimble::onednn {
 // What a fast kernel's chooser sees.
 struct Context {
   const dnnl::engine& engine;
+  const dnnl::stream& stream;
   Layouts& formats;
   const Graph& graph;
   const Node& node;

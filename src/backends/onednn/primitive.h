@@ -21,7 +21,8 @@ inline Source output(size_t i) { return {Source::Kind::output, i}; }
 // reordered copies lie in the step's scratch bytes.
 class PrimitiveKernel : public Kernel {
  public:
-  explicit PrimitiveKernel(const dnnl::engine& engine) : engine_(engine), stream_(engine) {}
+  PrimitiveKernel(const dnnl::engine& engine, const dnnl::stream& stream)
+      : engine_(engine), stream_(stream) {}
 
   struct Argument {
     int id = 0;  // DNNL_ARG_SRC, ...

@@ -80,7 +80,7 @@ std::optional<KernelChoice> choose_forward(const Context& c) {
   const auto desc = forward_desc(c, src.desc, weights_desc(c, c.in(1), c.layout(1)), bias,
                                  c.formats.map_desc(c.out(0)));
   if (!is_usable(desc.impl_info_str())) return std::nullopt;
-  auto kernel = std::make_shared<PrimitiveKernel>(c.engine);
+  auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
   std::vector<PrimitiveKernel::Argument> arguments = {
       {DNNL_ARG_SRC, src.desc, input(0)},
       {DNNL_ARG_WEIGHTS, desc.weights_desc(), input(1)},
@@ -109,7 +109,7 @@ std::optional<KernelChoice> choose_backward_data(const Context& c) {
       c.engine, hint, algorithm::convolution_direct, diff_src, any_weights(c, c.in(0)), diff_dst,
       w.stride, w.dilation, w.before, w.after);
   if (!is_usable(desc.impl_info_str())) return std::nullopt;
-  auto kernel = std::make_shared<PrimitiveKernel>(c.engine);
+  auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
   Source weights = input(0);
   if (given != desc.weights_desc()) {
     weights = kernel->add_reorder(given, input(0), desc.weights_desc());
@@ -159,7 +159,7 @@ std::optional<KernelChoice> choose_backward_weights(const Context& c) {
   };
   const auto desc = make(any_weights(c, shape));
   if (!is_usable(desc.impl_info_str())) return std::nullopt;
-  auto kernel = std::make_shared<PrimitiveKernel>(c.engine);
+  auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
   const Desc made = desc.diff_weights_desc();
   const Desc wanted = layout.decided() ? weights_desc(c, shape, layout) : made;
   const Source place = made == wanted

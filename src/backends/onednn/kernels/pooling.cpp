@@ -41,7 +41,7 @@ Pooling::primitive_desc forward_desc(const Context& c, const Shape& src, const S
 std::optional<KernelChoice> choose_forward(const Context& c, const Geometry& g) {
   const auto desc = forward_desc(c, c.in(0), c.out(0), g);
   if (!is_usable(desc.impl_info_str())) return std::nullopt;
-  auto kernel = std::make_shared<PrimitiveKernel>(c.engine);
+  auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
   std::vector<PrimitiveKernel::Argument> arguments = {{DNNL_ARG_SRC, desc.src_desc(), input(0)},
                                                       {DNNL_ARG_DST, desc.dst_desc(), output(0)}};
   KernelChoice choice = plain_choice(c);
@@ -70,7 +70,7 @@ std::optional<KernelChoice> choose_backward(const Context& c, const Geometry& g)
   // Whoever made the indices reads them.
   const bool foreign = max && c.layout(1).tag != "pool_workspace";
   if (!is_usable(desc.impl_info_str()) || foreign) return std::nullopt;
-  auto kernel = std::make_shared<PrimitiveKernel>(c.engine);
+  auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
   std::vector<PrimitiveKernel::Argument> arguments = {{DNNL_ARG_DIFF_DST, diff_dst, input(0)},
                                                       {DNNL_ARG_DIFF_SRC, diff_src, output(0)}};
   KernelChoice choice = plain_choice(c);

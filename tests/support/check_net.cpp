@@ -1,0 +1,54 @@
+#include "support/check_net.h"
+
+#include <algorithm>
+
+#include "support/check_backends.h"
+#include "support/experiment.h"
+
+namespace thimble {
+namespace {
+
+Draw draw_of(const Tensor& t, int64_t classes) {
+  if (t.type != ElementType::f32) return integers(0, t.name == "labels" ? classes : 1000);
+  if (t.role == Role::data) return uniform(-1, 1);
+  if (t.role == Role::optimizer) return uniform(0, 1);
+  switch (t.init.kind) {
+    case Init::Kind::zeros: return uniform(-0.5, 0.5);
+    case Init::Kind::constant: return uniform(t.init.value - 0.5, t.init.value + 0.5);
+    case Init::Kind::normal:  // of the same deviation
+      return uniform(-1.7 * t.init.value, 1.7 * t.init.value);
+    case Init::Kind::uniform: return uniform(-t.init.value, t.init.value);
+  }
+  return uniform(-1, 1);
+}
+
+}  // namespace
+
+Values draw_inputs(const Graph& graph, uint64_t seed, int64_t classes) {
+  Values values(graph.tensors.size());
+  for (size_t t = 0; t < graph.tensors.size(); ++t) {
+    const Tensor& tensor = graph.tensors[t];
+    if (!is_persistent(tensor.role) || tensor.role == Role::metric) continue;
+    const auto id = static_cast<TensorId>(t);
+    values[t] = draw_values(graph, id, draw_of(tensor, classes), seed);
+  }
+  return values;
+}
+
+void check_net(const Graph& forward, TensorId output, bool by_images, double tolerance) {
+  Experiment e;
+  e.graph = forward;
+  add_seed(e, output);
+  if (by_images) e.wanted = {forward.find("images")};
+  const Differentiated d = differentiate(e.graph, e.outputs, e.seeds, e.wanted);
+  check_backends(d.graph, draw_inputs(d.graph, 1), tolerance);
+}
+
+std::vector<Step> steps_of(const Schedule& schedule, const std::string& layer) {
+  std::vector<Step> steps;
+  std::copy_if(schedule.steps.begin(), schedule.steps.end(), std::back_inserter(steps),
+               [&](const Step& s) { return s.name == layer && s.op != "reorder"; });
+  return steps;
+}
+
+}  // namespace thimble
