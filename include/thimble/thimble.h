@@ -156,7 +156,8 @@ PlanReport plan(const TrainOptions& options);
 // The plan in full, for people: one line per step, with layouts and places.
 std::string describe_plan(const TrainOptions& options);
 std::vector<LayerProfile> profile(const TrainOptions& options);
-// Plans, and trains when the plan fits. Throws BudgetExceeded when the measured peak went over.
+// Plans, and trains when the plan fits. Compare `peak_rss_bytes` with the budget afterwards: a peak
+// above it is a broken contract, which the command line turns into exit code 4.
 TrainReport train(const TrainOptions& options,
                   const std::function<void(const Progress&)>& on_progress = {});
 // Evaluates the trained model in `options.run_folder` on the test split of its data, or of

@@ -35,20 +35,13 @@ TrainReport train(const TrainOptions& options,
     refused.plan = report_of(plan);
     return refused;
   }
-  if (!options.run_folder.empty() && !options.resume) {
+  if (!options.run_folder.empty()) {
     RunFolder folder(options.run_folder);
-    folder.create();
+    if (!options.resume) folder.create();
     folder.write_options(setup.options);
     folder.write_plan(to_json(report_of(plan)));
   }
-  const TrainReport report = run_training(setup, plan, on_progress);
-  if (options.budget_bytes > 0 && report.peak_rss_bytes > options.budget_bytes) {
-    throw BudgetExceeded(str_cat("the process reached ", report.peak_rss_bytes,
-                                 " bytes, over the budget of ", options.budget_bytes,
-                                 " (planned: ", plan.process_bytes,
-                                 "); this is a bug in thimble, please report it"));
-  }
-  return report;
+  return run_training(setup, plan, on_progress);
 }
 
 }  // namespace thimble

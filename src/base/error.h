@@ -13,12 +13,6 @@ class UserError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// The measured peak memory of the process went over the budget. Exit code 4.
-class BudgetExceeded : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
-
 // A bug in thimble: an invariant that no input may break. Exit code 1.
 class InternalError : public std::logic_error {
  public:

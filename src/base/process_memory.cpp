@@ -3,6 +3,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#ifdef __linux__
+#include <link.h>
+#include <sys/mman.h>
+#endif
+
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -31,6 +36,32 @@ int64_t status_bytes(const char* key) {
 
 int64_t resident_bytes() { return status_bytes("VmRSS:"); }
 int64_t peak_resident_bytes() { return status_bytes("VmHWM:"); }
+
+void share_one_heap() {
+#ifdef __GLIBC__
+  mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
+void release_code_pages() {
+#ifdef __linux__
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, size_t, void* data) {
+        const uintptr_t size = *static_cast<const uintptr_t*>(data);
+        for (int i = 0; i < info->dlpi_phnum; ++i) {
+          const auto& segment = info->dlpi_phdr[i];
+          // Only what can never have been written: a written private page would be lost.
+          if (segment.p_type != PT_LOAD || segment.p_flags != (PF_R | PF_X)) continue;
+          const uintptr_t begin = (info->dlpi_addr + segment.p_vaddr) / size * size;
+          const uintptr_t end = info->dlpi_addr + segment.p_vaddr + segment.p_memsz;
+          madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+        }
+        return 0;
+      },
+      const_cast<uintptr_t*>(&page));
+#endif
+}
 
 void release_free_heap() {
 #ifdef __GLIBC__

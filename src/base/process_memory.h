@@ -9,6 +9,14 @@ namespace thimble {
 int64_t resident_bytes();
 int64_t peak_resident_bytes();
 
+// One heap for all threads: each further one would take pages that no plan knows. For programs to
+// call when they start.
+void share_one_heap();
+
+// Lets go of the program's and libraries' code pages: those that are needed again come back from the
+// page cache, those that only planning ran do not.
+void release_code_pages();
+
 // Gives free heap pages back to the system, so that what is resident is what is used.
 void release_free_heap();
 

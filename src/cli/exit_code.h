@@ -24,9 +24,7 @@ inline constexpr const char* kExitCodes =
     "  1  anything else\n";
 
 inline ExitCode exit_code(const std::exception& error) {
-  if (dynamic_cast<const UserError*>(&error) != nullptr) return kBadInput;
-  if (dynamic_cast<const BudgetExceeded*>(&error) != nullptr) return kBudgetExceeded;
-  return kFailed;
+  return dynamic_cast<const UserError*>(&error) != nullptr ? kBadInput : kFailed;
 }
 
 }  // namespace thimble::cli

@@ -16,6 +16,7 @@ ExitCode run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  share_one_heap();
   prepare_streams();
   try {
     return run(argc, argv);

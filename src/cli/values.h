@@ -5,47 +5,17 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <numeric>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "base/names.h"
 
 // Reads the values of flags. Each function throws UserError that says which flag, what came and
 // what was needed.
 namespace thimble::cli {
-
-// Insertions, deletions and replacements that turn `a` into `b` (Levenshtein).
-inline size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] != b[j]);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({row[j + 1] + 1, row[j] + 1, replaced});
-    }
-  }
-  return row.back();
-}
-
-// "; did you mean 'x'?", or nothing when no name is near.
-inline std::string did_you_mean(std::string_view given, const std::vector<std::string>& names) {
-  size_t best = std::max<size_t>(2, given.size() / 3) + 1;
-  std::string nearest;
-  for (const std::string& name : names) {
-    const size_t distance = edit_distance(given, name);
-    if (distance < best) {
-      best = distance;
-      nearest = name;
-    }
-  }
-  return nearest.empty() ? "" : "; did you mean '" + nearest + "'?";
-}
 
 template <class Number>
 bool read_number(std::string_view text, Number& value) {

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/aside_file.h"
 #include "base/error.h"
 
 namespace thimble {
@@ -77,43 +78,6 @@ std::string copy_name(const std::string& gzip_path) {
   return str_cat(fs::path(gzip_path).stem().string(), "-", hex.data());
 }
 
-// A file that is gone again unless it is kept under its final name.
-class NewFile {
- public:
-  explicit NewFile(std::string final_path)
-      : final_path_(std::move(final_path)), path_(final_path_ + ".XXXXXX") {
-    fd_ = ::mkstemp(path_.data());
-    require(fd_ >= 0, path_, ": cannot write: ", std::strerror(errno));
-  }
-  ~NewFile() {
-    ::close(fd_);
-    if (!kept_) ::unlink(path_.c_str());
-  }
-  NewFile(const NewFile&) = delete;
-  NewFile& operator=(const NewFile&) = delete;
-
-  void write(const uint8_t* data, size_t bytes) {
-    while (bytes > 0) {
-      const ssize_t put = ::write(fd_, data, bytes);
-      if (put < 0 && errno == EINTR) continue;
-      require(put >= 0, path_, ": cannot write: ", std::strerror(errno));
-      data += put;
-      bytes -= static_cast<size_t>(put);
-    }
-  }
-
-  void keep() {
-    kept_ = ::fsync(fd_) == 0 && ::rename(path_.c_str(), final_path_.c_str()) == 0;
-    require(kept_, final_path_, ": cannot write: ", std::strerror(errno));
-  }
-
- private:
-  std::string final_path_;
-  std::string path_;
-  int fd_ = -1;
-  bool kept_ = false;
-};
-
 struct CloseGzip {
   void operator()(gzFile file) const { gzclose_r(file); }
 };
@@ -129,18 +93,18 @@ std::string unpacked_copy(const std::string& gzip_path, const std::string& cache
   require(in != nullptr, gzip_path, ": cannot open: ", std::strerror(errno));
   gzbuffer(in.get(), kBufferBytes);
   require(gzdirect(in.get()) == 0, gzip_path, ": not a gzip file");
-  NewFile out(final_path);
+  AsideFile out(final_path);
   std::array<uint8_t, kBufferBytes> block;
   int got = 0;
   while ((got = gzread(in.get(), block.data(), kBufferBytes)) > 0) {
-    out.write(block.data(), static_cast<size_t>(got));
+    out.write(block.data(), got);
   }
   // A cut file ends with Z_BUF_ERROR after its last whole byte.
   int code = Z_OK;
   const char* reason = gzerror(in.get(), &code);
   require(got == 0 && code != Z_BUF_ERROR, gzip_path,
           ": cannot unpack: ", code == Z_BUF_ERROR ? "the file ends early" : reason);
-  out.keep();
+  out.commit();
   return final_path;
 }
 

@@ -3,41 +3,18 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <numeric>
 
 #include "base/error.h"
+#include "base/names.h"
 
 namespace thimble {
 namespace {
 
-// Insertions, deletions and replacements that turn `a` into `b` (Levenshtein).
-size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] != b[j]);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({row[j + 1] + 1, row[j] + 1, replaced});
-    }
-  }
-  return row.back();
-}
-
 // "; did you mean 'x'? There are: x, y, z".
 std::string suggestion(const std::string& given, const std::vector<std::string>& names) {
   if (names.empty()) return "; there are none";
-  const auto nearest =
-      std::min_element(names.begin(), names.end(), [&](const std::string& a, const std::string& b) {
-        return edit_distance(given, a) < edit_distance(given, b);
-      });
-  std::string text = "; ";
-  if (edit_distance(given, *nearest) <= std::max<size_t>(2, given.size() / 2)) {
-    text += str_cat("did you mean '", *nearest, "'? ");
-  }
-  text += "There are:";
+  const std::string nearest = did_you_mean(given, names);
+  std::string text = (nearest.empty() ? ";" : nearest) + " There are:";
   for (const std::string& name : names) text += (&name == &names[0] ? " " : ", ") + name;
   return text;
 }

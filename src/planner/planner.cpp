@@ -10,9 +10,12 @@
 namespace thimble {
 namespace {
 
-// Pages that a run touches after planning: kernels' and libraries' code when it first runs,
-// decoding and checkpoint writing. Measured over the zoo; see experiments/process-bytes.
-constexpr int64_t kLateBytes = 768 * kKiB;
+// Pages that a run touches after planning: the code of kernels and libraries, decoding, checkpoint
+// files, and a little for each tensor that these hold. Measured over the zoo; see
+// experiments/process-bytes.
+constexpr int64_t kLateBytesOneDnn = 5376 * kKiB;
+constexpr int64_t kLateBytesPortable = 2656 * kKiB;
+constexpr int64_t kLateBytesPerTensor = 512;
 // Resident bytes differ by this much from one start of the program to the next.
 constexpr int64_t kStartJitter = 256 * kKiB;
 constexpr size_t kPeakTensors = 8;
@@ -81,6 +84,13 @@ void start_threads() {
   parallel_for(thread_count(), 1, [](int64_t, int64_t) {});
 }
 
+int64_t late_bytes(const PlanRequest& request, const Schedule& schedule) {
+  const auto tensors = std::count_if(schedule.buffers.begin(), schedule.buffers.end(),
+                                     [](const Buffer& b) { return b.persistent; });
+  const bool portable = make_backend(request.backend)->name() == "portable";
+  return (portable ? kLateBytesPortable : kLateBytesOneDnn) + kLateBytesPerTensor * tensors;
+}
+
 void describe_peak(Plan& plan, const Program& program) {
   const MemoryPlan& m = program.memory;
   plan.by_category = bytes_at_step(m, m.peak_step);
@@ -109,8 +119,9 @@ Plan make_plan(const PlanRequest& request, const Machine& machine) {
   plan.predicted_step_seconds = predict_seconds(main.schedule, machine);
   start_threads();
   release_free_heap();
+  release_code_pages();
   // Planning itself may have needed more than the arena will: the peak remembers it.
-  plan.fixed_bytes = round_up(std::max(resident_bytes() + kLateBytes,
+  plan.fixed_bytes = round_up(std::max(resident_bytes() + late_bytes(request, main.schedule),
                                        peak_resident_bytes() - plan.arena_bytes), 4 * kKiB);
   plan.process_bytes = plan.fixed_bytes + plan.arena_bytes;
   plan.smallest_budget_bytes = round_up(plan.process_bytes + kStartJitter, 64 * kKiB);

@@ -5,30 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "base/aside_file.h"
 #include "data/input_file.h"
 
 namespace thimble {
-
-// A file that is written beside its place, as `.<name>.tmp-<pid>`, and moved there when it is
-// whole: at `path` are the old bytes or the new ones, also after a crash or on a full disk.
-class AsideFile {
- public:
-  // Removes what dead processes left of writing `path`. Throws UserError, as all below.
-  explicit AsideFile(std::string path);
-  ~AsideFile();  // removes the file aside unless it was moved
-  AsideFile(const AsideFile&) = delete;
-  AsideFile& operator=(const AsideFile&) = delete;
-
-  void write(const void* bytes, int64_t count);
-  void commit();  // the bytes and the name are on the disk when it returns
-
- private:
-  [[noreturn]] void fail() const;  // with what the system said
-
-  std::string path_;
-  std::string aside_path_;
-  int fd_;
-};
 
 // A tensor of a safetensors file (github.com/huggingface/safetensors): 8 bytes of little-endian
 // header length, a JSON header, and the tensors' bytes without gaps.

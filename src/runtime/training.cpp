@@ -49,12 +49,14 @@ struct Position {
   int64_t step = 0;         // steps done since the beginning
   double epoch_loss = 0;    // sum over the steps of this epoch
   int64_t skipped = 0;      // broken examples so far
+  double seconds = 0;       // of training before this process
 
   std::map<std::string, std::string> metadata() const {
     return {{"format", "thimble-checkpoint"},
             {"step", std::to_string(step)},
             {"epoch_loss", hex(epoch_loss)},
-            {"skipped", std::to_string(skipped)}};
+            {"skipped", std::to_string(skipped)},
+            {"seconds", std::to_string(seconds)}};
   }
   static Position of(const std::map<std::string, std::string>& metadata, const std::string& path) {
     const auto get = [&](const char* name) {
@@ -63,8 +65,16 @@ struct Position {
               name);
       return it->second;
     };
-    return {std::stoll(get("step")), std::strtod(get("epoch_loss").c_str(), nullptr),
-            std::stoll(get("skipped"))};
+    const auto number = [&](const char* name) {
+      char* end = nullptr;
+      const std::string text = get(name);
+      const double value = std::strtod(text.c_str(), &end);
+      require(!text.empty() && *end == '\0' && std::isfinite(value) && value >= 0, path,
+              ": its ", name, " is '", text, "', needs a number");
+      return value;
+    };
+    return {static_cast<int64_t>(number("step")), number("epoch_loss"),
+            static_cast<int64_t>(number("skipped")), number("seconds")};
   }
   static std::string hex(double value) {
     char text[40];
@@ -154,7 +164,7 @@ class Training {
     m.test_loss = test_.loss;
     m.test_accuracy = test_.accuracy;
     m.resident_bytes = resident_bytes();
-    m.seconds = seconds_since(begin_);
+    m.seconds = position_.seconds + seconds_since(begin_);
     position_.epoch_loss = 0;
     if (options_.run_folder.empty()) return;
     folder_.append_metrics(m);
@@ -167,7 +177,9 @@ class Training {
 
   void checkpoint() {
     if (options_.run_folder.empty()) return;
-    session_.weights().save(folder_.checkpoint_file(), true, position_.metadata());
+    Position now = position_;
+    now.seconds += first_step_ < 0 ? 0 : seconds_since(begin_);
+    session_.weights().save(folder_.checkpoint_file(), true, now.metadata());
   }
 
   void progress(double lr, int64_t epoch, bool done) {
@@ -224,7 +236,7 @@ class Training {
   StepTimes times_;
   int64_t steps_per_epoch_ = 0;
   int64_t total_steps_ = 0;
-  int64_t first_step_ = 0;
+  int64_t first_step_ = -1;  // not begun
   Clock::time_point begin_;
   Session::Evaluation test_;
   bool evaluated_ = false;

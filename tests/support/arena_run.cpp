@@ -163,17 +163,26 @@ std::vector<std::byte> ArenaRun::reordered(const Buffer& b, const void* from,
   return to.take();
 }
 
-void ArenaRun::set(TensorId tensor, const std::vector<double>& values) {
-  const Buffer& b = schedule_.buffer(tensor);
+std::vector<std::byte> ArenaRun::laid_out(const Buffer& b, const std::vector<double>& values) {
   ensure(static_cast<int64_t>(values.size()) == b.shape.elements(), b.name, " cannot take ",
          values.size(), " values");
   const std::vector<std::byte> plain = to_bytes(b.type, values);
+  if (b.layout.tag == kPlain) return plain;
+  return reordered(b, plain.data(), plain_layout(b.shape), b.layout);
+}
+
+void ArenaRun::write(BufferId buffer, const std::vector<double>& values) {
+  const std::vector<std::byte> raw = laid_out(schedule_.buffer(buffer), values);
+  std::memcpy(executor_->address(buffer), raw.data(), raw.size());
+}
+
+void ArenaRun::set(TensorId tensor, const std::vector<double>& values) {
+  const Buffer& b = schedule_.buffer(tensor);
   if (loads_[at(tensor)]) {
-    loads_[at(tensor)]->set(b.layout.tag == kPlain
-                                ? plain
-                                : reordered(b, plain.data(), plain_layout(b.shape), b.layout));
+    loads_[at(tensor)]->set(laid_out(b, values));
     return;
   }
+  const std::vector<std::byte> plain = to_bytes(b.type, values);
   void* place = executor_->address(tensor);
   const auto transfer =
       std::find_if(schedule_.transfers.begin(), schedule_.transfers.end(),
@@ -220,12 +229,14 @@ std::vector<double> ArenaRun::get(TensorId tensor) {
   return to_values(b.type, flat);
 }
 
-Values ArenaRun::run_steps() {
+Values ArenaRun::run_steps(const Values& corrected) {
   Values values(loads_.size());
   for (size_t s = 0; s < schedule_.steps.size(); ++s) {
     run_checked(s);
     for (BufferId b : schedule_.steps[s].outputs) {
-      if (b != kNoBuffer && at(b) < values.size()) values[at(b)] = get(b);
+      if (b == kNoBuffer || at(b) >= values.size()) continue;
+      values[at(b)] = get(b);
+      if (!corrected.empty() && !values[at(b)].empty()) write(b, corrected[at(b)]);
     }
   }
   return values;

@@ -66,8 +66,9 @@ class ArenaRun {
   void run();
   // The same, holding every step to its word: it writes all of its outputs, its updates, its
   // scratch and nothing else, reads no scratch that it did not write, and keeps padding zero.
-  // Returns each tensor as its last writer left it, plain.
-  Values run_steps();
+  // Returns each tensor as its last writer left it, plain. With `corrected`, a step's outputs are
+  // replaced by those values afterwards, so that each step starts from exact inputs.
+  Values run_steps(const Values& corrected = {});
   // A tensor that still has its bytes, plain; empty when only its kernels can read it.
   std::vector<double> get(TensorId tensor);
   // In the tensor's own layout.
@@ -78,6 +79,8 @@ class ArenaRun {
   void add_loads(const Graph& graph);
   void run_checked(size_t step);
   void poison_results(const Step& step, size_t s);
+  void write(BufferId buffer, const std::vector<double>& values);
+  std::vector<std::byte> laid_out(const Buffer& b, const std::vector<double>& values);
   std::vector<std::byte> reordered(const Buffer& b, const void* from, const Layout& from_layout,
                                    const Layout& to_layout);
 

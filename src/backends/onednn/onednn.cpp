@@ -1,10 +1,21 @@
 #include "backends/onednn/onednn.h"
 
+#include <algorithm>
+
 #include "backends/portable/portable.h"
 
 namespace thimble {
 namespace onednn {
 namespace {
+
+// oneDNN 2 counts some offsets in 32 bits, and divides by what overflowed.
+bool has_huge_tensor(const Graph& graph, const Node& node) {
+  const auto huge = [&](TensorId t) {
+    return t != kNoTensor && graph.tensor(t).shape.elements() > INT32_MAX;
+  };
+  return std::any_of(node.inputs.begin(), node.inputs.end(), huge) ||
+         std::any_of(node.outputs.begin(), node.outputs.end(), huge);
+}
 
 class OneDnnBackend : public Backend {
  public:
@@ -16,7 +27,8 @@ class OneDnnBackend : public Backend {
 
   KernelChoice choose(const Graph& graph, const Node& node,
                       const std::vector<Layout>& layouts) override {
-    if (const auto it = choosers_.find(node.op); it != choosers_.end()) {
+    const auto it = choosers_.find(node.op);
+    if (it != choosers_.end() && !has_huge_tensor(graph, node)) {
       auto choice = it->second({engine_, stream_, formats_, graph, node, layouts});
       if (choice) return std::move(*choice);
     }

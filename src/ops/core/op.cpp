@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/names.h"
+
 namespace thimble {
 
 void define_all_ops(OpTable& table);  // written by CMake from the files in src/ops
@@ -28,7 +30,12 @@ const OpTable& op_table() {
 
 const OpDef& find_op(std::string_view name) {
   const OpDef* def = op_table().find(name);
-  require(def != nullptr, "there is no op called '", name, "'; `thimble list ops` names them all");
+  if (def == nullptr) {
+    std::vector<std::string> names;
+    for (const OpDef& d : op_table().all()) names.push_back(d.name);
+    throw UserError(str_cat("there is no op called '", name, "'", did_you_mean(name, names),
+                            " `thimble list ops` names them all"));
+  }
   return *def;
 }
 
