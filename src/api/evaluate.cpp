@@ -1,4 +1,5 @@
 #include <chrono>
+#include <utility>
 
 #include "base/process_memory.h"
 #include "runtime/run_folder.h"
@@ -14,8 +15,8 @@ EvalReport evaluate(const TrainOptions& options) {
   run.budget_bytes = options.budget_bytes;
   if (options.threads > 0) run.threads = options.threads;
   run.backend = options.backend;
-  const Setup setup = prepare(run, false);
-  const Plan plan = make_plan(setup.request, setup.machine);
+  Setup setup = prepare(run, false);
+  const Plan plan = make_plan(std::move(setup.request), setup.machine);
   EvalReport report;
   report.plan = report_of(plan);
   if (!plan.fits) return report;

@@ -1,4 +1,5 @@
 #include <sstream>
+#include <utility>
 
 #include "runtime/setup.h"
 
@@ -18,13 +19,13 @@ void print_places(std::ostream& out, const Program& program) {
 }  // namespace
 
 PlanReport plan(const TrainOptions& options) {
-  const Setup setup = prepare(options, true);
-  return report_of(make_plan(setup.request, setup.machine));
+  Setup setup = prepare(options, true);
+  return report_of(make_plan(std::move(setup.request), setup.machine));
 }
 
 std::string describe_plan(const TrainOptions& options) {
-  const Setup setup = prepare(options, true);
-  const Plan plan = make_plan(setup.request, setup.machine);
+  Setup setup = prepare(options, true);
+  const Plan plan = make_plan(std::move(setup.request), setup.machine);
   std::ostringstream out;
   print_places(out, plan.train);
   print_places(out, plan.evaluate);

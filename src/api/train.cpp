@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "report/json.h"
 #include "runtime/run_folder.h"
 #include "runtime/training.h"
@@ -27,9 +29,9 @@ TrainReport train(const TrainOptions& options,
                   const std::function<void(const Progress&)>& on_progress) {
   require(!options.data.path.empty(), "training needs data: a folder or a name such as "
                                       "fashion-mnist");
-  const Setup setup = prepare(options, true);
+  Setup setup = prepare(options, true);
   open_folder(setup.options);
-  const Plan plan = make_plan(setup.request, setup.machine);
+  const Plan plan = make_plan(std::move(setup.request), setup.machine);
   if (!plan.fits) {
     TrainReport refused;
     refused.plan = report_of(plan);

@@ -14,7 +14,7 @@ namespace {
 // files, and a little for each tensor that these hold. Measured over the zoo; see
 // experiments/process-bytes.
 constexpr int64_t kLateBytesOneDnn = 5376 * kKiB;
-constexpr int64_t kLateBytesPortable = 2656 * kKiB;
+constexpr int64_t kLateBytesPortable = 2240 * kKiB;
 constexpr int64_t kLateBytesPerTensor = 512;
 // Resident bytes differ by this much from one start of the program to the next.
 constexpr int64_t kStartJitter = 256 * kKiB;
@@ -111,9 +111,10 @@ const char* name_of(Promise promise) {
   return "?";
 }
 
-Plan make_plan(const PlanRequest& request, const Machine& machine) {
+Plan make_plan(PlanRequest request, const Machine& machine) {
   Plan plan;
   schedule_programs(request, *make_backend(request.backend), plan);
+  request.forward = {};
   const Program& main = request.training ? plan.train : plan.evaluate;
   describe_peak(plan, main);
   plan.predicted_step_seconds = predict_seconds(main.schedule, machine);

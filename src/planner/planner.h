@@ -54,6 +54,8 @@ struct Plan {
 
 // Compiles the request. Does not run anything and makes no arena; kernels are generated, so that
 // what they take is counted. A plan that does not fit is a result, not an error.
-Plan make_plan(const PlanRequest& request, const Machine& machine);
+// Give the request away (std::move) where memory matters: its graph is let go before bytes are
+// measured.
+Plan make_plan(PlanRequest request, const Machine& machine);
 
 }  // namespace thimble

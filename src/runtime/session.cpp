@@ -4,7 +4,7 @@ namespace thimble {
 namespace {
 
 const Program& main_program(const Setup& setup, const Plan& plan) {
-  return setup.request.training ? plan.train : plan.evaluate;
+  return setup.training ? plan.train : plan.evaluate;
 }
 
 }  // namespace

@@ -100,6 +100,7 @@ Setup prepare(TrainOptions options, bool training) {
   setup.test_loader = loader_options(o, false);
   reserve_data(setup);
   setup.request.forward = build_model(o.model.name, model_options(o.model));
+  setup.training = training;
   setup.request.training = training;
   setup.request.optimizer = optimizer_spec(o.optimizer);
   setup.request.backend = backend;

@@ -11,6 +11,7 @@ namespace thimble {
 // Everything about a run that is known before its memory is planned.
 struct Setup {
   TrainOptions options;                 // with defaults filled in
+  bool training = true;                 // false: evaluation only
   std::unique_ptr<Dataset> train_data;  // null when no data was named, or for evaluation
   std::unique_ptr<Dataset> test_data;   // null when no data was named
   LoaderOptions train_loader, test_loader;

@@ -1,0 +1,281 @@
+#include "memory/check.h"
+
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+#include "memory/schedules.h"
+#include "support/expect_error.h"
+
+namespace thimble {
+namespace {
+
+// weights, data -> forward (saves a, makes b) -> in place c -> backward reads a and c, makes g ->
+// update of the weights.
+struct Example {
+  ScheduleMaker m;
+  BufferId weights = m.buffer("weights", 128, true);
+  BufferId data = m.buffer("data", 64, true);
+  BufferId a = m.buffer("a", 192), b = m.buffer("b", 64), c = m.buffer("c", 64);
+  BufferId g = m.buffer("g", 128);
+  MemoryPlan plan;
+  Example() {
+    m.step({data, weights}, {a}, {}, 64);
+    m.step({a}, {b});
+    m.step({b}, {c}, {{0, 0}});
+    m.step({a, c}, {g}, {}, 100);
+    m.step({weights, g}, {weights});
+    plan = m.plan();
+  }
+  Block& block(BufferId id) { return block_of(plan, id); }
+  Block& scratch(size_t step) {
+    return plan.blocks[static_cast<size_t>(plan.block_of_scratch[step])];
+  }
+  std::vector<std::string> faults() const {
+    return find_faults(const_cast<ScheduleMaker&>(m).schedule(), plan);
+  }
+  void expect_fault(const std::string& words) const {
+    for (const std::string& f : faults()) {
+      if (f.find(words) != std::string::npos) return;
+    }
+    ADD_FAILURE() << "no fault says '" << words << "'; the first of " << faults().size() << ": "
+                  << (faults().empty() ? "" : faults()[0]);
+  }
+};
+
+TEST(FindFaults, TheMadePlanIsSound) { EXPECT_EQ(Example().faults(), std::vector<std::string>{}); }
+
+TEST(FindFaults, TwoLiveTensorsAtOnePlace) {
+  Example e;
+  e.block(e.b).offset = e.block(e.a).offset;
+  e.expect_fault("step 1 (op 1) overwrites its input a");
+}
+
+TEST(FindFaults, TensorsThatOverlapByOneLine) {
+  Example e;
+  e.block(e.b).offset = e.block(e.a).offset + 128;
+  e.expect_fault("overwrites its input a");
+}
+
+TEST(FindFaults, APlaceThatIsNotAligned) {
+  Example e;
+  e.plan.arena_bytes += 64;
+  e.block(e.g).offset += 4;
+  e.expect_fault("g is at ");
+  e.expect_fault(", not aligned");
+}
+
+TEST(FindFaults, APlaceBehindTheArena) {
+  Example e;
+  e.block(e.a).offset = e.plan.arena_bytes;
+  e.expect_fault("a lies outside the arena");
+}
+
+TEST(FindFaults, APlaceThatEndsBehindTheArena) {
+  Example e;
+  e.block(e.a).offset = e.plan.arena_bytes - 128;
+  e.expect_fault("a lies outside the arena");
+}
+
+TEST(FindFaults, APlaceBeforeTheArena) {
+  Example e;
+  e.block(e.a).offset = -64;
+  e.expect_fault("a lies outside the arena");
+}
+
+TEST(FindFaults, AnArenaThatWasCut) {
+  Example e;
+  e.plan.arena_bytes -= 64;
+  e.expect_fault("lies outside the arena");
+}
+
+TEST(FindFaults, ABlockThatIsTooSmall) {
+  Example e;
+  e.block(e.a).bytes = 128;
+  e.expect_fault("a needs 192 bytes and got 128");
+}
+
+TEST(FindFaults, ScratchOverALiveTensor) {
+  Example e;
+  e.scratch(3).offset = e.block(e.a).offset;
+  e.expect_fault("step 3 (op 3) overwrites its input a");
+}
+
+TEST(FindFaults, ScratchOverWeights) {
+  Example e;
+  e.scratch(3).offset = e.block(e.weights).offset;
+  e.expect_fault("step 4 (op 4) reads weights, whose bytes are gone");
+}
+
+TEST(FindFaults, ScratchOverAnOutputOfItsStep) {
+  Example e;
+  e.scratch(3).offset = e.block(e.g).offset;
+  e.expect_fault("step 3 (op 3): scratch overlaps an output");
+}
+
+TEST(FindFaults, AnOutputOverAnInputWithoutAPair) {
+  Example e;
+  e.m.schedule().steps[2].in_place.clear();
+  e.expect_fault("step 2 (op 2) overwrites its input b");
+}
+
+TEST(FindFaults, AnOutputBesideTheInputThatItMayReplace) {
+  Example e;
+  e.plan.block_of_buffer[static_cast<size_t>(e.c)] = static_cast<int32_t>(e.plan.blocks.size());
+  Block shifted = e.block(e.b);
+  e.m.schedule().buffers[static_cast<size_t>(e.b)].bytes = 128;
+  e.m.schedule().buffers[static_cast<size_t>(e.c)].bytes = 128;
+  e.block(e.b).bytes = 128;
+  shifted.bytes = 128;
+  shifted.offset += 64;  // half of it: the kernel would read what it has written
+  e.plan.arena_bytes += 1024;
+  e.plan.blocks.push_back(shifted);
+  e.expect_fault("step 2 (op 2) overwrites its input b");
+}
+
+TEST(FindFaults, ASavedTensorThatIsOverwritten) {
+  Example e;
+  e.plan.blocks.push_back({"c alone", 64, {2, 4}, Category::temporaries, e.block(e.a).offset});
+  e.plan.block_of_buffer[static_cast<size_t>(e.c)] =
+      static_cast<int32_t>(e.plan.blocks.size()) - 1;
+  e.expect_fault("step 3 (op 3) reads a, whose bytes are gone");
+}
+
+TEST(FindFaults, TwoOutputsOfAStepAtOnePlace) {
+  ScheduleMaker m;
+  const BufferId a = m.buffer("a", 64), b = m.buffer("b", 64);
+  m.step({}, {a, b});
+  m.step({a, b}, {});
+  MemoryPlan plan = m.plan();
+  EXPECT_EQ(find_faults(m.schedule(), plan), std::vector<std::string>{});
+  block_of(plan, b).offset = block_of(plan, a).offset;
+  EXPECT_EQ(find_faults(m.schedule(), plan)[0],
+            "step 0 (op 0) writes two outputs to the same bytes");
+}
+
+TEST(FindFaults, TwoPersistentTensorsAtOnePlace) {
+  Example e;
+  e.block(e.data).offset = e.block(e.weights).offset + 64;
+  e.expect_fault("at the start: data overlaps weights");
+}
+
+TEST(FindFaults, APersistentTensorOverwrittenAtTheEnd) {
+  Example e;
+  e.block(e.g).offset = e.block(e.data).offset;
+  e.plan.arena_bytes += 1024;
+  e.expect_fault("persistent data was overwritten");
+}
+
+TEST(FindFaults, ATensorWithoutAPlace) {
+  for (const char* name : {"weights", "a", "g"}) {
+    Example e;
+    const BufferId b = e.m.schedule().find(name);
+    e.plan.block_of_buffer[static_cast<size_t>(b)] = -1;
+    e.expect_fault(std::string(name) + " has no place");
+  }
+}
+
+TEST(FindFaults, ABlockNumberThatDoesNotExist) {
+  Example e;
+  e.plan.block_of_buffer[static_cast<size_t>(e.a)] = 99;
+  e.expect_fault("a has no place");
+}
+
+TEST(FindFaults, ScratchWithoutAPlace) {
+  Example e;
+  e.plan.block_of_scratch[3] = -1;
+  e.expect_fault("step 3 (op 3) scratch has no place");
+}
+
+TEST(FindFaults, ATensorThatIsReadBeforeItIsMade) {
+  ScheduleMaker m;
+  const BufferId a = m.buffer("a", 64), b = m.buffer("b", 64);
+  m.step({a}, {b});
+  m.step({b}, {a});
+  EXPECT_EQ(find_faults(m.schedule(), m.plan())[0],
+            "step 0 (op 0) reads a, whose bytes are gone");
+}
+
+TEST(CheckPlan, ThrowsTheFirstFaults) {
+  Example e;
+  e.scratch(3).offset = e.block(e.a).offset;
+  e.m.schedule().name = "net";
+  expect_internal_error([&] { check_plan(e.m.schedule(), e.plan); },
+                        "the memory plan of net has 1 faults\n  step 3 (op 3) overwrites its input a");
+  e.scratch(3).offset = e.plan.arena_bytes;
+  e.plan.arena_bytes += 128;
+  check_plan(e.m.schedule(), e.plan);
+}
+
+// A schedule of random steps: inputs among what exists, sizes, scratch, in-place pairs, updates.
+Schedule random_schedule(uint64_t seed) {
+  const RandomStream random(seed, 7);
+  uint64_t draw = 0;
+  const auto below = [&](int64_t n) { return random.below(draw++, n); };
+  ScheduleMaker m;
+  std::vector<BufferId> made;
+  for (int64_t i = 0; i < 1 + below(4); ++i) {
+    made.push_back(m.buffer(str_cat("p", i), 1 + below(500), true));
+  }
+  const int64_t steps = 1 + below(30);
+  for (int64_t s = 0; s < steps; ++s) {
+    std::vector<BufferId> inputs, outputs;
+    for (int64_t i = below(4); i > 0; --i) {
+      // Recent ones more often, so that in-place sharing happens.
+      const auto count = static_cast<int64_t>(made.size());
+      const int64_t back = std::min(below(count), below(count));
+      inputs.push_back(below(8) == 0 ? kNoBuffer : made[static_cast<size_t>(count - 1 - back)]);
+    }
+    for (int64_t o = below(3); o >= 0; --o) {
+      const bool like_input = !inputs.empty() && inputs[0] != kNoBuffer && below(2) == 0;
+      const int64_t bytes = like_input ? m.schedule().buffer(inputs[0]).bytes : 1 + below(1000);
+      outputs.push_back(below(10) == 0 ? kNoBuffer : m.buffer(str_cat("t", s, '.', o), bytes));
+    }
+    std::vector<InPlacePair> pairs;
+    for (size_t o = 0; o < outputs.size(); ++o) {
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        if (below(2) == 0) pairs.push_back({i, o});
+      }
+    }
+    for (BufferId b : outputs) {
+      if (b != kNoBuffer) made.push_back(b);
+    }
+    m.step(inputs, outputs, pairs, below(3) == 0 ? 1 + below(700) : 0);
+  }
+  return m.schedule();
+}
+
+TEST(PlanMemory, IsSoundOnRandomSchedules) {
+  int shared = 0;
+  for (uint64_t seed = 0; seed < 300; ++seed) {
+    const Schedule schedule = random_schedule(seed);
+    const MemoryPlan plan = plan_memory(schedule, place_persistent({&schedule}, {}));
+    ASSERT_EQ(find_faults(schedule, plan), std::vector<std::string>{}) << "seed " << seed;
+    EXPECT_GE(plan.arena_bytes, plan.lower_bound_bytes);
+    for (const Block& b : plan.blocks) shared += b.name.find(", then ") != std::string::npos;
+  }
+  EXPECT_GT(shared, 300);
+}
+
+// Moving any block onto another that is live at the same time is found.
+TEST(FindFaults, AnyTwoLiveBlocksOnOnePlaceInRandomPlans) {
+  int damaged = 0;
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    const Schedule schedule = random_schedule(seed);
+    const MemoryPlan plan = plan_memory(schedule, place_persistent({&schedule}, {}));
+    for (size_t a = 0; a < plan.blocks.size(); ++a) {
+      for (size_t b = 0; b < a; ++b) {
+        if (!overlaps(plan.blocks[a].range, plan.blocks[b].range)) continue;
+        MemoryPlan bad = plan;
+        bad.blocks[a].offset = bad.blocks[b].offset;
+        bad.arena_bytes += 1024;
+        EXPECT_FALSE(find_faults(schedule, bad).empty())
+            << "seed " << seed << ": " << plan.blocks[a].name << " over " << plan.blocks[b].name;
+        ++damaged;
+      }
+    }
+  }
+  EXPECT_GT(damaged, 1000);
+}
+
+}  // namespace
+}  // namespace thimble

@@ -1,0 +1,47 @@
+#include <gtest/gtest.h>
+
+#include "autodiff/differentiate.h"
+#include "backends/backend.h"
+#include "memory/check.h"
+#include "memory/plan.h"
+#include "models/model.h"
+#include "schedule/order.h"
+
+namespace thimble {
+namespace {
+
+Graph training_graph(const std::string& name, int64_t batch) {
+  ModelOptions o;
+  o.batch = batch;
+  const Graph forward = build_model(name, o);
+  return add_optimizer(differentiate(forward, forward.find("loss")), {"sgd", {{"momentum", 0.9}}});
+}
+
+// Arena over lower bound, of the best order, as the planner takes it.
+double best_ratio(const Graph& training, const std::string& backend_name) {
+  const auto backend = make_backend(backend_name);
+  MemoryPlan best;
+  for (Order order : all_orders()) {
+    std::vector<NamedLayout> layouts;
+    const Schedule schedule = make_schedule(reordered(training, order), *backend, layouts);
+    const MemoryPlan plan = plan_memory(schedule, place_persistent({&schedule}, {}));
+    EXPECT_EQ(find_faults(schedule, plan), std::vector<std::string>{}) << name_of(order);
+    if (best.arena_bytes == 0 || plan.arena_bytes < best.arena_bytes) best = plan;
+  }
+  return static_cast<double>(best.arena_bytes) / static_cast<double>(best.lower_bound_bytes);
+}
+
+TEST(ZooPlans, ArenaIsWithinTwoPercentOfTheLowerBound) {
+  for (const Model* model : models()) {
+    for (int64_t batch : {1, 8, 32}) {
+      const Graph training = training_graph(model->name, batch);
+      for (const std::string& backend : backend_names()) {
+        EXPECT_LE(best_ratio(training, backend), 1.02)
+            << model->name << " batch " << batch << " " << backend;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace thimble
