@@ -20,6 +20,20 @@ int64_t temporary_bytes(const Schedule& schedule, const Step& step) {
   return bytes;
 }
 
+// From the graph: a step may read a reordered copy of a weight.
+int64_t parameters_of(const Graph& forward, const std::string& layer) {
+  int64_t parameters = 0;
+  for (const Node& node : forward.nodes) {
+    if (node.name != layer) continue;
+    for (TensorId t : node.inputs) {
+      if (t != kNoTensor && forward.tensor(t).trainable) {
+        parameters += forward.tensor(t).shape.elements();
+      }
+    }
+  }
+  return parameters;
+}
+
 }  // namespace
 
 std::vector<LayerProfile> profile(const TrainOptions& options) {
@@ -36,11 +50,7 @@ std::vector<LayerProfile> profile(const TrainOptions& options) {
     const Shape& shape = schedule.buffer(step.outputs[0]).shape;
     layer.shape = {shape.begin(), shape.end()};
     layer.forward_flops = step.flops;
-    for (BufferId b : step.inputs) {
-      if (b == kNoBuffer) continue;
-      const Tensor& t = setup.request.forward.tensors[static_cast<size_t>(b)];
-      if (t.trainable) layer.parameters += t.shape.elements();
-    }
+    layer.parameters = parameters_of(setup.request.forward, step.name);
     for (BufferId b : step.outputs) {
       if (b == kNoBuffer || schedule.buffer(b).category != Category::saved) continue;
       if (saved.insert(b).second) layer.saved_bytes += schedule.buffer(b).bytes;

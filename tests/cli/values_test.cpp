@@ -83,7 +83,6 @@ TEST(CliValues, NothingNearMeansNoSuggestion) {
 
 TEST(CliExitCode, FollowsTheKindOfError) {
   EXPECT_EQ(exit_code(UserError("")), 2);
-  EXPECT_EQ(exit_code(BudgetExceeded("")), 4);
   EXPECT_EQ(exit_code(InternalError("")), 1);
   EXPECT_EQ(exit_code(std::bad_alloc()), 1);
 }

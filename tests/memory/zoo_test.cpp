@@ -18,14 +18,14 @@ Graph training_graph(const std::string& name, int64_t batch) {
 }
 
 // Arena over lower bound, of the best order, as the planner takes it.
-double best_ratio(const Graph& training, const std::string& backend_name) {
-  const auto backend = make_backend(backend_name);
+double best_ratio(const Graph& training, const std::string& backend) {
+  std::vector<NamedLayout> layouts;
+  const Schedule schedule = make_schedule(training, *make_backend(backend), layouts);
   MemoryPlan best;
   for (Order order : all_orders()) {
-    std::vector<NamedLayout> layouts;
-    const Schedule schedule = make_schedule(reordered(training, order), *backend, layouts);
-    const MemoryPlan plan = plan_memory(schedule, place_persistent({&schedule}, {}));
-    EXPECT_EQ(find_faults(schedule, plan), std::vector<std::string>{}) << name_of(order);
+    const Schedule ordered = reordered(schedule, order);
+    const MemoryPlan plan = plan_memory(ordered, place_persistent({&ordered}, {}));
+    EXPECT_EQ(find_faults(ordered, plan), std::vector<std::string>{}) << name_of(order);
     if (best.arena_bytes == 0 || plan.arena_bytes < best.arena_bytes) best = plan;
   }
   return static_cast<double>(best.arena_bytes) / static_cast<double>(best.lower_bound_bytes);

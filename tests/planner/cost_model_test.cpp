@@ -1,0 +1,110 @@
+#include "planner/cost_model.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "autodiff/differentiate.h"
+#include "cli/child.h"
+#include "models/model.h"
+
+namespace thimble {
+namespace {
+
+using cli_test::TempDir;
+
+Schedule training_schedule(const std::string& model, int64_t batch) {
+  ModelOptions o;
+  o.batch = batch;
+  const Graph forward = build_model(model, o);
+  std::vector<NamedLayout> layouts;
+  return make_schedule(
+      add_optimizer(differentiate(forward, forward.find("loss")), {"sgd", {{"momentum", 0.9}}}),
+      *make_backend("portable"), layouts);
+}
+
+TEST(PredictSeconds, EachStepTakesTheLongerOfArithmeticAndTraffic) {
+  Schedule s;
+  Buffer b;
+  b.bytes = 600;
+  s.buffers = {b, b};
+  Step busy, wide;
+  busy.inputs = {0, kNoBuffer};
+  busy.outputs = {1};
+  busy.flops = 5000;
+  wide = busy;
+  wide.flops = 10;
+  s.steps = {busy, wide};
+  // 1200 bytes at 1200 B/s are a second; 5000 flops at 1000/s five.
+  EXPECT_DOUBLE_EQ(predict_seconds(s, {1000, 1200, 0.25}), 5 + 1 + 2 * 0.25);
+}
+
+TEST(PredictSeconds, IsPositiveAndGrowsWithTheBatch) {
+  constexpr Machine kMachine = {1e11, 1e10, 1e-6};
+  for (const Model* model : models()) {
+    double before = 0;
+    for (int64_t batch : {1, 2, 8, 32}) {
+      const double seconds = predict_seconds(training_schedule(model->name, batch), kMachine);
+      EXPECT_GT(seconds, before) << model->name << " batch " << batch;
+      before = seconds;
+    }
+  }
+}
+
+TEST(MeasureMachine, ReadsItsCacheFile) {
+  const TempDir dir;
+  const std::string file = dir / "machine.txt";
+  std::ofstream(file) << "1.5e11 2.5e10 3e-6\n";
+  EXPECT_EQ(measure_machine("portable", 1, file), (Machine{1.5e11, 2.5e10, 3e-6}));
+}
+
+// In a process of its own: measuring forks, and this one may have run parallel loops.
+TEST(MeasureMachine, WritesItsCacheFileAndUsesItAgain) {
+  const TempDir dir;
+  const std::string plan = "XDG_CACHE_HOME=" + dir.path() +
+                           " $thimble plan --json --model lenet --batch 1 --threads 1 "
+                           "--backend portable";
+  ASSERT_EQ(cli_test::shell(plan).exit_code, 0);
+  const std::string file = dir / "thimble/machine-portable-1.txt";
+  Machine m;
+  std::ifstream(file) >> m.flops_per_second >> m.bytes_per_second >> m.seconds_per_step;
+  EXPECT_GT(m.flops_per_second, 1e7);
+  EXPECT_GT(m.bytes_per_second, 1e7);
+  EXPECT_GT(m.seconds_per_step, 0);
+  EXPECT_LT(m.seconds_per_step, 1e-2);
+  const std::string before = cli_test::text_of(file);
+  std::ofstream(file) << "1e30 1e30 1000\n";  // seconds to start each step
+  const cli_test::Finished again = cli_test::shell(plan);
+  EXPECT_EQ(cli_test::text_of(file), "1e30 1e30 1000\n");
+  const size_t at = again.out.find("\"predicted_step_seconds\":");
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_GT(std::strtod(again.out.c_str() + at + 25, nullptr), 10000);
+}
+
+TEST(MeasureMachine, MeasuresAgainWhenTheCacheFileIsBroken) {
+  const TempDir dir;
+  const std::string file = dir / "thimble/machine-portable-1.txt";
+  data_test::write_file(file, {'n', 'o'});
+  ASSERT_EQ(cli_test::shell("XDG_CACHE_HOME=" + dir.path() +
+                            " $thimble plan --model lenet --batch 1 --threads 1 "
+                            "--backend portable")
+                .exit_code,
+            0);
+  EXPECT_NE(cli_test::text_of(file), "no");
+}
+
+TEST(MachineCacheFile, StandsInTheUsersCacheFolder) {
+  const char* before = std::getenv("XDG_CACHE_HOME");
+  const std::string kept = before == nullptr ? "" : before;
+  setenv("XDG_CACHE_HOME", "/somewhere", 1);
+  EXPECT_EQ(machine_cache_file("onednn", 2), "/somewhere/thimble/machine-onednn-2.txt");
+  if (before == nullptr) {
+    unsetenv("XDG_CACHE_HOME");
+  } else {
+    setenv("XDG_CACHE_HOME", kept.c_str(), 1);
+  }
+}
+
+}  // namespace
+}  // namespace thimble

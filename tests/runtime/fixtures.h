@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+#include "base/random.h"
+#include "cli/child.h"
+#include "runtime/setup.h"
+
+namespace thimble::runtime_test {
+
+using cli_test::TempDir;
+
+// Grey 28x28 pictures with noise, a bright bar at a place that tells the class.
+inline void write_bars(const std::string& folder, uint32_t train, uint32_t test) {
+  const auto write = [&](const std::string& prefix, uint32_t count, uint64_t seed) {
+    data_test::Bytes images, labels;
+    for (uint32_t value : {0x803u, count, 28u, 28u}) data_test::append_u32(images, value);
+    const RandomStream random(seed, 0);
+    for (uint32_t i = 0; i < count; ++i) {
+      const auto label = static_cast<uint8_t>(random.below(1000000 + i, 10));
+      labels.push_back(label);
+      for (uint32_t p = 0; p < 28 * 28; ++p) {
+        const bool bar = p / 28 / 2 == label + 2u;
+        const auto noise = random.below(uint64_t{i} * 784 + p, 100);
+        images.push_back(static_cast<uint8_t>(noise + (bar ? 150 : 0)));
+      }
+    }
+    data_test::write_file(folder + prefix + "-images-idx3-ubyte", images);
+    data_test::write_file(folder + prefix + "-labels-idx1-ubyte", data_test::idx_labels(labels));
+  };
+  write("/train", train, 1);
+  write("/t10k", test, 2);
+}
+
+// Makes the machine's speed known, so that no test measures it: measuring forks, which does not
+// mix with threads that earlier tests started.
+class KnownMachine {
+ public:
+  KnownMachine() {
+    const char* before = std::getenv("XDG_CACHE_HOME");
+    had_ = before != nullptr;
+    if (had_) kept_ = before;
+    setenv("XDG_CACHE_HOME", dir_.path().c_str(), 1);
+    for (const char* backend : {"portable", "onednn"}) {
+      for (int threads = 1; threads <= 4; ++threads) {
+        const std::string text = "1e11 1e10 1e-6\n";
+        data_test::write_file(machine_cache_file(backend, threads), {text.begin(), text.end()});
+      }
+    }
+  }
+  ~KnownMachine() {
+    if (had_) {
+      setenv("XDG_CACHE_HOME", kept_.c_str(), 1);
+    } else {
+      unsetenv("XDG_CACHE_HOME");
+    }
+  }
+  KnownMachine(const KnownMachine&) = delete;
+  KnownMachine& operator=(const KnownMachine&) = delete;
+
+ private:
+  TempDir dir_;
+  bool had_ = false;
+  std::string kept_;
+};
+
+}  // namespace thimble::runtime_test

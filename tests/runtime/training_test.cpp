@@ -1,0 +1,207 @@
+#include "runtime/training.h"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "runtime/fixtures.h"
+#include "support/allocations.h"
+#include "support/arena_run.h"
+#include "support/expect_error.h"
+
+namespace thimble {
+namespace {
+
+using data_test::Bytes;
+using data_test::read_file;
+using runtime_test::KnownMachine;
+using runtime_test::TempDir;
+using runtime_test::write_bars;
+
+class Training : public testing::Test {
+ protected:
+  Training() { write_bars(dir_ / "data", 83, 21); }  // 20 steps of 4 in an epoch, three left over
+
+  TrainOptions options(const std::string& backend = "auto") const {
+    TrainOptions o;
+    o.model.name = "mobilenet_v1_patch";
+    o.model.batch = 4;
+    o.model.width = 0.25;
+    o.data.path = dir_ / "data";
+    o.data.flip = true;
+    o.data.crop_pad = 2;
+    o.optimizer.learning_rate = 0.02;
+    o.optimizer.weight_decay = 1e-4;
+    o.epochs = 2;
+    o.threads = 2;
+    o.seed = 5;
+    o.backend = backend;
+    return o;
+  }
+
+  Bytes model_of(TrainOptions o, const std::string& run) const {
+    o.run_folder = dir_ / run;
+    const TrainReport report = train(o);
+    EXPECT_TRUE(report.trained);
+    EXPECT_EQ(report.weights_file, dir_ / run + "/model.safetensors");
+    return read_file(report.weights_file);
+  }
+
+  // Stops as a crash would: the exception leaves nothing tidied up.
+  void crash_after(TrainOptions o, const std::string& run, int64_t steps) const {
+    o.run_folder = dir_ / run;
+    int64_t done = 0;
+    EXPECT_THROW(train(o,
+                       [&](const Progress& p) {
+                         done += !p.epoch_done;
+                         if (done == steps) throw std::runtime_error("crash");
+                       }),
+                 std::runtime_error);
+    EXPECT_EQ(done, steps);
+  }
+
+  const KnownMachine machine_;
+  const TempDir dir_;
+  const ThreadCount threads_{2};
+};
+
+TEST_F(Training, TheSameSeedGivesTheSameBits) {
+  for (const std::string& backend : backend_names()) {
+    const Bytes first = model_of(options(backend), backend + "1");
+    EXPECT_GT(first.size(), 10000);
+    EXPECT_EQ(first, model_of(options(backend), backend + "2")) << backend;
+    TrainOptions other = options(backend);
+    other.seed = 6;
+    EXPECT_NE(first, model_of(other, backend + "3")) << backend;
+  }
+}
+
+// In the middle of the first and of the second epoch, behind a checkpoint file and upon one.
+TEST_F(Training, ResumeReachesTheBitsOfAnUninterruptedRun) {
+  for (const std::string& backend : backend_names()) {
+    TrainOptions o = options(backend);
+    o.checkpoint_every = 3;
+    const Bytes whole = model_of(o, backend + "whole");
+    for (int64_t steps : {1, 6, 11, 20, 29}) {
+      const std::string run = str_cat(backend, steps);
+      crash_after(o, run, steps);
+      TrainOptions again = o;
+      again.resume = true;
+      EXPECT_EQ(model_of(again, run), whole) << backend << " stopped after " << steps;
+      EXPECT_EQ(read_file(dir_ / run + "/checkpoint.safetensors").size(),
+                read_file(dir_ / backend + "whole/checkpoint.safetensors").size());
+    }
+  }
+}
+
+TEST_F(Training, ResumeTwiceReachesTheSameBits) {
+  TrainOptions o = options();
+  o.optimizer.name = "adam";
+  o.optimizer.learning_rate = 0.001;
+  o.checkpoint_every = 2;
+  const Bytes whole = model_of(o, "whole");
+  crash_after(o, "run", 7);
+  o.resume = true;
+  crash_after(o, "run", 9);  // counted from where it goes on
+  EXPECT_EQ(model_of(o, "run"), whole);
+}
+
+TEST_F(Training, ResumeOfAFinishedRunChangesNothing) {
+  const TrainOptions o = options();
+  const Bytes model = model_of(o, "run");
+  TrainOptions again = o;
+  again.resume = true;
+  EXPECT_EQ(model_of(again, "run"), model);
+}
+
+TEST_F(Training, MetricsOfAResumedRunHaveEachEpochOnce) {
+  TrainOptions o = options();
+  o.checkpoint_every = 3;
+  crash_after(o, "run", 25);
+  o.resume = true;
+  model_of(o, "run");
+  const std::string lines = cli_test::text_of(dir_ / "run/metrics.jsonl");
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 2);
+  EXPECT_NE(lines.find("\"step\":20,"), std::string::npos) << lines;
+  EXPECT_NE(lines.find("\"step\":40,"), std::string::npos) << lines;
+}
+
+TEST_F(Training, EvaluateReadsWhatTrainingReported) {
+  TrainOptions o = options();
+  o.run_folder = dir_ / "run";
+  const TrainReport trained = train(o);
+  TrainOptions e;
+  e.run_folder = dir_ / "run";
+  e.threads = 2;
+  const EvalReport evaluated = evaluate(e);
+  EXPECT_EQ(evaluated.examples, 21);
+  EXPECT_EQ(evaluated.loss, trained.loss);
+  EXPECT_EQ(evaluated.accuracy, trained.accuracy);
+}
+
+TEST_F(Training, Learns) {
+  TrainOptions o = options();
+  o.model.name = "lenet";
+  o.model.width = 1;
+  o.data.flip = false;
+  o.data.crop_pad = 0;
+  o.epochs = 12;
+  EXPECT_GT(train(o).accuracy, 0.9);
+}
+
+TEST_F(Training, ProgressCountsStepsAndEpochs) {
+  std::string seen;
+  train(options(), [&](const Progress& p) {
+    if (p.step == 0 || p.epoch_done) seen += str_cat(p.epoch, '.', p.step, p.epoch_done ? "!" : "", ' ');
+    EXPECT_EQ(p.epochs, 2);
+    EXPECT_EQ(p.steps, 20);
+  });
+  EXPECT_EQ(seen, "0.0 0.19! 1.0 1.19! ");
+}
+
+TEST_F(Training, RefusesABudgetThatIsTooSmallWithoutTouchingTheDisk) {
+  TrainOptions o = options();
+  o.budget_bytes = 1 << 20;
+  o.run_folder = dir_ / "run";
+  const TrainReport report = train(o);
+  EXPECT_FALSE(report.trained);
+  EXPECT_FALSE(report.plan.fits);
+  EXPECT_GT(report.plan.smallest_budget_bytes, 1 << 20);
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "run"));
+}
+
+TEST_F(Training, NamesTheStepWhoseLossIsNotANumber) {
+  TrainOptions o = options();
+  o.optimizer.learning_rate = 1e30;
+  o.optimizer.schedule = "constant";
+  expect_user_error([&] { train(o); }, "the loss is not a number at step ");
+}
+
+TEST_F(Training, RefusesToMixTwoRuns) {
+  TrainOptions o = options();
+  model_of(o, "run");
+  o.run_folder = dir_ / "run";
+  expect_user_error([&] { train(o); }, "already holds a run");
+  o.resume = true;
+  o.seed = 99;
+  expect_user_error([&] { train(o); }, "seed");
+}
+
+// The steps of a session, data loading included: the loader's own thread too.
+TEST_F(Training, ASessionsStepsAllocateNothing) {
+  if (!can_count_allocations()) GTEST_SKIP() << "the sanitizer owns the heap";
+  for (const std::string& backend : backend_names()) {
+    int64_t own = 0;
+    bool counting = false;
+    TrainOptions o = options(backend);
+    train(o, [&](const Progress& p) {
+      if (counting) own += stop_counting_allocations().own;
+      counting = p.epoch == 1 && p.step >= 2 && p.step < 17;
+      if (counting) start_counting_allocations();
+    });
+    EXPECT_EQ(own, 0) << backend;
+  }
+}
+
+}  // namespace
+}  // namespace thimble

@@ -1,0 +1,173 @@
+#include "runtime/weights.h"
+
+#include <gtest/gtest.h>
+
+#include "autodiff/differentiate.h"
+#include <cmath>
+#include <memory>
+
+#include "base/bytes.h"
+#include "cli/child.h"
+#include "memory/check.h"
+#include "models/model.h"
+#include "runtime/safetensors.h"
+#include "support/expect_error.h"
+
+namespace thimble {
+namespace {
+
+using cli_test::TempDir;
+using data_test::read_file;
+
+Graph training_graph(const std::string& name, double width = 0.5) {
+  ModelOptions o;
+  o.batch = 2;
+  o.width = width;
+  const Graph forward = build_model(name, o);
+  return add_optimizer(differentiate(forward, forward.find("loss")), {"sgd", {{"momentum", 0.9}}});
+}
+
+// A program's memory and the weights in it. The arena begins full of NaN.
+struct Store {
+  Schedule schedule;
+  MemoryPlan plan;
+  std::vector<std::byte> memory;
+  std::byte* arena = nullptr;
+  std::unique_ptr<WeightStore> weights;
+
+  Store(const Graph& graph, const std::string& backend) {
+    std::vector<NamedLayout> layouts;
+    schedule = make_schedule(graph, *make_backend(backend), layouts);
+    plan = plan_memory(schedule, place_persistent({&schedule}, {}));
+    int64_t staging = 0;  // as the planner books it
+    for (const Transfer& t : schedule.transfers) {
+      staging = std::max(staging, round_up(t.plain_bytes, kAlignment) + t.scratch_bytes);
+    }
+    const int64_t bytes = std::max(plan.arena_bytes, plan.persistent_bytes + staging);
+    memory.assign(static_cast<size_t>(bytes) + 64, std::byte{0xFF});
+    arena = memory.data();
+    while (reinterpret_cast<uintptr_t>(arena) % 64 != 0) ++arena;
+    weights = std::make_unique<WeightStore>(schedule, plan, arena);
+  }
+  std::vector<std::byte> persistent() const { return {arena, arena + plan.persistent_bytes}; }
+};
+
+TEST(WeightStore, FirstValuesAreTheSameOnEveryBackend) {
+  for (const char* model : {"mobilenet_v2", "resnet18_cifar", "lenet"}) {
+    const TempDir dir;
+    const Graph graph = training_graph(model);
+    for (const std::string& backend : backend_names()) {
+      Store store(graph, backend);
+      store.weights->initialise(7);
+      store.weights->save(dir / backend, true, {});
+      EXPECT_EQ(read_file(dir / backend), read_file(dir / backend_names().front()))
+          << model << ' ' << backend;
+    }
+    EXPECT_GT(read_file(dir / "portable").size(), 100000) << model;
+  }
+}
+
+TEST(WeightStore, FirstValuesFollowTheModel) {
+  const TempDir dir;
+  Store store(training_graph("resnet18_cifar", 1), backend_names().front());
+  store.weights->initialise(7);
+  store.weights->save(dir / "file", true, {});
+  const SafetensorsReader file(dir / "file");
+  const auto read = [&](const std::string& name) {
+    for (const TensorEntry& e : file.entries()) {
+      if (e.name != name) continue;
+      std::vector<float> values(static_cast<size_t>(e.bytes / 4));
+      file.read(name, values.data(), e.bytes);
+      return values;
+    }
+    ADD_FAILURE() << "no " << name;
+    return std::vector<float>{};
+  };
+  for (const TensorEntry& e : file.entries()) {
+    const bool zero = e.name.starts_with("optimizer.") || e.name.ends_with("running_mean");
+    const bool one = e.name.ends_with("running_var");
+    if (!zero && !one) continue;
+    for (float v : read(e.name)) ASSERT_EQ(v, one ? 1.0f : 0.0f) << e.name;
+  }
+  const auto init_of = [&](const std::string& name) {
+    return store.schedule.buffer(store.schedule.find(name)).init;
+  };
+  // A thousand normal numbers have the deviation that they are drawn with, within 3%.
+  for (const Buffer& b : store.schedule.buffers) {
+    if (!b.persistent || b.init.kind != Init::Kind::normal || b.shape.elements() < 10000) continue;
+    double squares = 0;
+    for (float v : read(b.name)) squares += static_cast<double>(v) * v;
+    const double deviation = std::sqrt(squares / static_cast<double>(b.shape.elements()));
+    EXPECT_NEAR(deviation / init_of(b.name).value, 1, 0.03) << b.name;
+  }
+}
+
+TEST(WeightStore, AnotherSeedGivesOtherWeights) {
+  const TempDir dir;
+  Store store(training_graph("lenet"), "portable");
+  store.weights->initialise(7);
+  store.weights->save(dir / "a", false, {});
+  store.weights->initialise(8);
+  store.weights->save(dir / "b", false, {});
+  EXPECT_NE(read_file(dir / "a"), read_file(dir / "b"));
+}
+
+TEST(WeightStore, SavingAndLoadingKeepsEveryBit) {
+  for (const std::string& backend : backend_names()) {
+    const TempDir dir;
+    const Graph graph = training_graph("mobilenet_v2");
+    Store first(graph, backend), second(graph, backend);
+    first.weights->initialise(1);
+    first.weights->save(dir / "file", true, {{"step", "12"}});
+    const auto metadata = second.weights->load(dir / "file", true);
+    EXPECT_EQ(metadata, (std::map<std::string, std::string>{{"step", "12"}}));
+    for (size_t b = 0; b < first.schedule.buffers.size(); ++b) {
+      const Buffer& buffer = first.schedule.buffers[b];
+      const bool kept = buffer.category == Category::weights || buffer.category == Category::optimizer;
+      if (!buffer.persistent || !kept) continue;
+      const int64_t offset = first.plan.blocks[static_cast<size_t>(first.plan.block_of_buffer[b])].offset;
+      const auto bytes = [&](const Store& s) {
+        return std::vector<std::byte>(s.arena + offset, s.arena + offset + buffer.bytes);
+      };
+      ASSERT_EQ(bytes(first), bytes(second)) << buffer.name << " on " << backend;
+    }
+  }
+}
+
+TEST(WeightStore, AFileOfOneBackendServesTheOther) {
+  const TempDir dir;
+  const Graph graph = training_graph("resnet18_cifar");
+  Store portable(graph, "portable"), other(graph, backend_names().front());
+  portable.weights->initialise(5);
+  portable.weights->save(dir / "a", true, {});
+  other.weights->load(dir / "a", true);
+  other.weights->save(dir / "b", true, {});
+  EXPECT_EQ(read_file(dir / "a"), read_file(dir / "b"));
+}
+
+TEST(WeightStore, AModelFileHasNoOptimizerState) {
+  const TempDir dir;
+  Store store(training_graph("lenet"), "portable");
+  store.weights->initialise(1);
+  store.weights->save(dir / "model", false, {});
+  const SafetensorsReader file(dir / "model");
+  EXPECT_EQ(file.entries().size(), 10);
+  EXPECT_EQ(file.entries()[0].name, "conv1.weight");
+  EXPECT_EQ(file.entries()[0].shape, (std::vector<int64_t>{3, 1, 5, 5}));
+  Store again(training_graph("lenet"), "portable");
+  again.weights->load(dir / "model", false);
+  expect_user_error([&] { again.weights->load(dir / "model", true); },
+                    "optimizer.momentum.conv1.weight");
+}
+
+TEST(WeightStore, RefusesAFileOfAnotherModel) {
+  const TempDir dir;
+  Store narrow(training_graph("lenet", 0.5), "portable");
+  Store wide(training_graph("lenet", 1), "portable");
+  narrow.weights->initialise(1);
+  narrow.weights->save(dir / "model", false, {});
+  expect_user_error([&] { wide.weights->load(dir / "model", false); }, "conv1.weight");
+}
+
+}  // namespace
+}  // namespace thimble

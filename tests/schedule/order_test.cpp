@@ -1,0 +1,148 @@
+#include "schedule/order.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "autodiff/differentiate.h"
+#include "models/model.h"
+#include "ops/core/builder.h"
+
+namespace thimble {
+namespace {
+
+// images -> conv -> conv -> linear -> loss, with sgd.
+Graph training_graph() {
+  GraphBuilder b("net");
+  TensorId x = b.images({2, 1, 3, 3});
+  x = b.layer("conv2d", "c1", {x}, {{"out_channels", int64_t{2}}, {"kernel", both(3)}});
+  x = b.layer("conv2d", "c2", {x}, {{"out_channels", int64_t{2}}, {"kernel", both(1)}});
+  x = b.layer("linear", "fc", {b.layer("flatten", "flat", {x})}, {{"out_features", int64_t{3}}});
+  b.classify(x);
+  return add_optimizer(differentiate(b.graph(), b.graph().find("loss")), {"sgd", {}});
+}
+
+Schedule schedule_of(const Graph& graph, const std::string& backend = "portable") {
+  std::vector<NamedLayout> layouts;
+  return make_schedule(graph, *make_backend(backend), layouts);
+}
+
+std::string backward_ops(const Schedule& schedule) {
+  std::string text;
+  for (const Step& s : schedule.steps) {
+    if (s.phase == Phase::forward) continue;
+    text += (s.phase == Phase::update ? "update " : s.op + ' ') + s.name + '\n';
+  }
+  return text;
+}
+
+TEST(Order, AsWrittenChangesNothing) {
+  const Schedule schedule = schedule_of(training_graph());
+  EXPECT_EQ(backward_ops(reordered(schedule, Order::as_written)), backward_ops(schedule));
+  EXPECT_EQ(backward_ops(schedule),
+            "softmax_cross_entropy_backward criterion\n"
+            "linear_backward_weights fc\n"
+            "linear_backward_data fc\n"
+            "reshape flat\n"
+            "conv2d_backward_weights c2\n"
+            "conv2d_backward_data c2\n"
+            "conv2d_backward_weights c1\n"
+            "update c1.weight\n"
+            "update c2.weight\n"
+            "update fc.weight\n"
+            "update fc.bias\n");
+}
+
+// A weight moves once its input gradient has been formed, not before.
+TEST(Order, EarlyUpdateStandsBehindTheLastReaderOfItsWeight) {
+  EXPECT_EQ(backward_ops(reordered(schedule_of(training_graph()), Order::early_update)),
+            "softmax_cross_entropy_backward criterion\n"
+            "linear_backward_weights fc\n"
+            "update fc.bias\n"
+            "linear_backward_data fc\n"
+            "update fc.weight\n"
+            "reshape flat\n"
+            "conv2d_backward_weights c2\n"
+            "conv2d_backward_data c2\n"
+            "update c2.weight\n"
+            "conv2d_backward_weights c1\n"
+            "update c1.weight\n");
+}
+
+TEST(Order, DataFirstMakesTheWeightGradientLast) {
+  EXPECT_EQ(backward_ops(reordered(schedule_of(training_graph()), Order::data_first)),
+            "softmax_cross_entropy_backward criterion\n"
+            "linear_backward_data fc\n"
+            "linear_backward_weights fc\n"
+            "update fc.weight\n"
+            "update fc.bias\n"
+            "reshape flat\n"
+            "conv2d_backward_data c2\n"
+            "conv2d_backward_weights c2\n"
+            "update c2.weight\n"
+            "conv2d_backward_weights c1\n"
+            "update c1.weight\n");
+}
+
+TEST(Order, ForwardIsNeverMoved) {
+  const Schedule schedule = schedule_of(training_graph());
+  for (Order order : all_orders()) {
+    const Schedule other = reordered(schedule, order);
+    for (size_t s = 0; s < schedule.steps.size(); ++s) {
+      if (schedule.steps[s].phase != Phase::forward) break;
+      EXPECT_EQ(other.steps[s].kernel, schedule.steps[s].kernel);
+    }
+  }
+}
+
+bool touches(const std::vector<BufferId>& list, BufferId b) {
+  return b != kNoBuffer && std::count(list.begin(), list.end(), b) > 0;
+}
+
+// What a step reads must be the same write as before: reads and writes of each buffer keep their
+// order.
+void expect_same_meaning(const Schedule& before, const Schedule& after) {
+  ASSERT_EQ(before.steps.size(), after.steps.size());
+  std::map<const Kernel*, size_t> place;
+  for (size_t s = 0; s < after.steps.size(); ++s) place[after.steps[s].kernel.get()] = s;
+  ASSERT_EQ(place.size(), before.steps.size()) << "a step is missing or stands twice";
+  for (size_t i = 0; i < before.steps.size(); ++i) {
+    const Step& first = before.steps[i];
+    ASSERT_TRUE(place.contains(first.kernel.get())) << first.op << ' ' << first.name;
+    for (size_t j = i + 1; j < before.steps.size(); ++j) {
+      const Step& second = before.steps[j];
+      const bool depends =
+          std::any_of(first.outputs.begin(), first.outputs.end(),
+                      [&](BufferId b) {
+                        return touches(second.inputs, b) || touches(second.outputs, b);
+                      }) ||
+          std::any_of(first.inputs.begin(), first.inputs.end(),
+                      [&](BufferId b) { return touches(second.outputs, b); });
+      if (!depends) continue;
+      EXPECT_LT(place.at(first.kernel.get()), place.at(second.kernel.get()))
+          << second.op << ' ' << second.name << " must follow " << first.op << ' ' << first.name;
+    }
+  }
+}
+
+TEST(Order, EveryOrderMeansTheSameForEveryModel) {
+  for (const Model* model : models()) {
+    ModelOptions o;
+    o.batch = 2;
+    o.width = 0.25;
+    const Graph forward = build_model(model->name, o);
+    const Graph training =
+        add_optimizer(differentiate(forward, forward.find("loss")), {"sgd", {{"momentum", 0.9}}});
+    for (const std::string& backend : backend_names()) {
+      const Schedule schedule = schedule_of(training, backend);
+      for (Order order : all_orders()) {
+        SCOPED_TRACE(str_cat(model->name, ' ', backend, ' ', name_of(order)));
+        expect_same_meaning(schedule, reordered(schedule, order));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace thimble
