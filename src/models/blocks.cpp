@@ -57,14 +57,6 @@ TensorId conv_norm_act(GraphBuilder& b, const ModelOptions& o, const std::string
                   {"activation", activation}});
 }
 
-TensorId depthwise_separable(GraphBuilder& b, const ModelOptions& o, const std::string& name,
-                             TensorId src, int64_t out_channels, int64_t stride) {
-  const int64_t in = b.shape(src)[1];
-  const TensorId x =
-      conv_norm_act(b, o, name + ".depthwise.conv", src, {in, 3, stride, in}, "relu");
-  return conv_norm_act(b, o, name + ".pointwise.conv", x, {out_channels}, "relu");
-}
-
 void classify_pooled(GraphBuilder& b, const ModelOptions& o, TensorId src, double dropout) {
   TensorId x = b.layer("global_average_pool", "pool", {src});
   x = b.layer("flatten", "flatten", {x});

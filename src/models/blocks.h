@@ -28,10 +28,6 @@ TensorId conv_norm_act(GraphBuilder& b, const ModelOptions& options, const std::
                        TensorId src, const Conv& conv, const std::string& activation,
                        TensorId addend = kNoTensor);
 
-// MobileNet's block: 3x3 on each channel alone, then 1x1 across channels; ReLU after both.
-TensorId depthwise_separable(GraphBuilder& b, const ModelOptions& options, const std::string& name,
-                             TensorId src, int64_t out_channels, int64_t stride);
-
 // The mean over each channel's pixels, dropout if `dropout` > 0, layer "fc", loss.
 void classify_pooled(GraphBuilder& b, const ModelOptions& options, TensorId src,
                      double dropout = 0);

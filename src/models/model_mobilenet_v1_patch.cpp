@@ -1,4 +1,4 @@
-#include "models/blocks.h"
+#include "models/mobile_net.h"
 
 // A short MobileNet for 32x32 patches of larger images; the usual batch is the 7x7 patches of one
 // 224x224 image.
@@ -6,25 +6,10 @@
 namespace thimble {
 namespace {
 
-struct Block {
-  int64_t channels;
-  int64_t stride;
-};
-constexpr Block kBlocks[] = {{64, 1},  {128, 2}, {128, 1},  {256, 2},
+constexpr Separable kBlocks[] = {{64, 1},  {128, 2}, {128, 1},  {256, 2},
                              {256, 1}, {512, 2}, {1024, 1}, {1024, 1}};
 
-Graph build(const ModelOptions& o) {
-  GraphBuilder b("mobilenet_v1_patch");
-  TensorId x = input_images(b, o);
-  x = conv_norm_act(b, o, "stem.conv", x, {scaled(32, o.width), 3}, "relu");
-  int64_t number = 0;
-  for (const Block& block : kBlocks) {
-    x = depthwise_separable(b, o, str_cat("block", ++number), x, scaled(block.channels, o.width),
-                            block.stride);
-  }
-  classify_pooled(b, o, x);
-  return b.graph();
-}
+Graph build(const ModelOptions& o) { return mobile_net("mobilenet_v1_patch", o, 1, kBlocks); }
 
 }  // namespace
 

@@ -31,25 +31,23 @@ void swap_gradients(std::vector<Step>& steps) {
   }
 }
 
-// Moves each update up to just behind the last step that it must follow.
+// Moves each update, and what prepares it, up to just behind the last step that it must follow.
 void hoist_updates(std::vector<Step>& steps) {
-  std::vector<Step> rest;
-  for (const Step& step : steps) {
-    if (step.phase != Phase::update) rest.push_back(step);
+  std::vector<Step> updates;
+  std::vector<Step> result;
+  for (Step& step : steps) {
+    (step.phase == Phase::update ? updates : result).push_back(std::move(step));
   }
-  std::vector<std::vector<Step>> after(rest.size());
-  for (const Step& update : steps) {
-    if (update.phase != Phase::update) continue;
-    const auto last = std::find_if(rest.rbegin(), rest.rend(),
+  for (Step& update : updates) {
+    const auto last = std::find_if(result.rbegin(), result.rend(),
                                    [&](const Step& s) { return must_follow(s, update); });
-    ensure(last != rest.rend(), "the update of ", update.name, " has no gradient");
-    after[static_cast<size_t>(rest.rend() - last) - 1].push_back(update);
+    ensure(last != result.rend(), "the update of ", update.name, " has no gradient");
+    // Behind those that stand there already: they keep their order.
+    const auto place = std::find_if(last.base(), result.end(),
+                                    [](const Step& s) { return s.phase != Phase::update; });
+    result.insert(place, std::move(update));
   }
-  steps.clear();
-  for (size_t i = 0; i < rest.size(); ++i) {
-    steps.push_back(std::move(rest[i]));
-    for (Step& update : after[i]) steps.push_back(std::move(update));
-  }
+  steps = std::move(result);
 }
 
 }  // namespace

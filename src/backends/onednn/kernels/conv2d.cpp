@@ -128,7 +128,8 @@ std::optional<KernelChoice> choose_backward_data(const Context& c) {
   return choice;
 }
 
-// The layout of the weights that a weight gradient belongs to: the update needs the same.
+// The layout of the weights that a weight gradient belongs to: the update wants the same. A hint:
+// where it is wrong, a reorder is inserted.
 Layout weight_layout(const Context& c) {
   for (const Node& node : c.graph.nodes) {
     if (node.op == "conv2d" && node.name == c.node.name) {
