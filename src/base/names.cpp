@@ -6,6 +6,8 @@
 namespace thimble {
 namespace {
 
+constexpr size_t kPrefix = 3;  // letters that are enough to tell what was meant
+
 size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), size_t{0});
@@ -27,7 +29,9 @@ std::string nearest_name(std::string_view given, const std::vector<std::string>&
   size_t best = std::max<size_t>(2, given.size() / 3) + 1;
   std::string nearest;
   for (const std::string& name : names) {
-    const size_t distance = edit_distance(given, name);
+    // The beginning of a name is nearer than any mistyped one.
+    const bool begins = given.size() >= kPrefix && name.starts_with(given);
+    const size_t distance = begins ? 0 : edit_distance(given, name);
     if (distance >= best) continue;
     best = distance;
     nearest = name;

@@ -6,8 +6,8 @@
 
 namespace thimble {
 
-// The name that `given` was probably meant to be: the nearest by insertions, deletions and
-// replacements (Levenshtein), empty when none is near.
+// The name that `given` was probably meant to be: one that it begins, or the nearest by insertions,
+// deletions and replacements (Levenshtein); empty when none is near.
 std::string nearest_name(std::string_view given, const std::vector<std::string>& names);
 
 // "; did you mean 'x'?", or nothing when no name is near.

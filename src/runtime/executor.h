@@ -25,7 +25,7 @@ class Executor {
   void run(size_t slot = 0);
   // The same, adding each step's seconds to `seconds[step]`.
   void run_timed(size_t slot, std::vector<double>& seconds);
-  // Where a tensor lies (its first slot).
+  // Where a tensor lies; of slots, the one that ran last.
   void* address(BufferId buffer) const;
 
  private:

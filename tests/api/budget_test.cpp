@@ -21,7 +21,9 @@ struct Run {
   std::string flags;
 };
 
-void PrintTo(const Run& r, std::ostream* out) { *out << r.model << " batch " << r.batch << r.flags; }
+void PrintTo(const Run& r, std::ostream* out) {
+  *out << r.model << " batch " << r.batch << r.flags;
+}
 
 class BudgetContract : public testing::TestWithParam<Run> {
  protected:
@@ -49,12 +51,13 @@ TEST_P(BudgetContract, MeasuredPeakIsWithinThreePercentOfThePlanAndNeverAboveIt)
   EXPECT_LE(peak, static_cast<double>(budget));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Zoo, BudgetContract,
-    testing::Values(Run{"lenet", 64, ""}, Run{"lenet", 512, " --backend portable"},
-                    Run{"mobilenet_v1_patch", 16, ""}, Run{"mobilenet_v1_patch", 64, ""},
-                    Run{"resnet18_cifar", 16, " --width 0.5"},
-                    Run{"mobilenet_v2", 8, " --input 1x64x64 --width 0.5"}));
+INSTANTIATE_TEST_SUITE_P(Zoo, BudgetContract,
+                         testing::Values(Run{"lenet", 64, ""},
+                                         Run{"lenet", 512, " --backend portable"},
+                                         Run{"mobilenet_v1_patch", 16, ""},
+                                         Run{"mobilenet_v1_patch", 64, ""},
+                                         Run{"resnet18_cifar", 16, " --width 0.5"},
+                                         Run{"mobilenet_v2", 8, " --input 1x64x64 --width 0.5"}));
 
 }  // namespace
 }  // namespace thimble

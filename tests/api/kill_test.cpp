@@ -50,8 +50,8 @@ TEST_F(Killed, TwentyTimesTheFinalWeightsAreThoseOfAnUninterruptedRun) {
     const bool resume = has(run + "/checkpoint.safetensors");
     // Beyond the kills that are wanted, the run may end.
     const double limit = killed < kills ? random.uniform(attempt) * seconds * 0.9 : 600;
-    const Finished f = cli_test::shell(str_cat("timeout -s KILL ", limit, " ", line(run),
-                                               resume ? " --resume" : ""));
+    const Finished f = cli_test::shell(
+        str_cat("timeout -s KILL ", limit, " ", line(run), resume ? " --resume" : ""));
     if (f.exit_code == 137) {
       ++killed;
       continue;

@@ -55,8 +55,9 @@ TEST(BackendMaps, MaxPoolingAgrees) {
                    {{"kernel", both(3)}, {"stride", both(2)}, {"padding", ints({1, 1, 1, 1})}});
   });
   check_between([](GraphBuilder& b, TensorId x) {
-    return b.layer("max_pool", "pool", {x},
-                   {{"kernel", ints({2, 3})}, {"stride", both(1)}, {"padding", ints({0, 1, 1, 0})}});
+    return b.layer(
+        "max_pool", "pool", {x},
+        {{"kernel", ints({2, 3})}, {"stride", both(1)}, {"padding", ints({0, 1, 1, 0})}});
   });
 }
 

@@ -61,7 +61,8 @@ TEST(BackendConvolution, AgreesOnGroups) {
 TEST(BackendConvolution, AgreesOnStrideAndDilation) {
   check({16, 32, conv(32, 3, {{"stride", ints({3, 2})}})});
   check({16, 32, conv(32, 1, {{"stride", both(2)}})});
-  check({16, 32, conv(32, 3, {kBias, {"dilation", ints({2, 1})}, {"padding", ints({2, 1, 2, 1})}})});
+  check(
+      {16, 32, conv(32, 3, {kBias, {"dilation", ints({2, 1})}, {"padding", ints({2, 1, 2, 1})}})});
   check({24, 20, conv(20, 3, {{"dilation", both(2)}, {"stride", both(2)}})});
   check({16, 16, depthwise(16, 3, {{"dilation", both(2)}, {"padding", ints({2, 2, 2, 2})}})});
 }

@@ -8,7 +8,7 @@ namespace thimble {
 namespace {
 
 struct Norm {
-  Shape images;      // (N, 3, H, W)
+  Shape images;  // (N, 3, H, W)
   int64_t channels;
   std::string activation = "none";
   bool addend = false;

@@ -49,9 +49,9 @@ TEST(OneDnnLayouts, WeightsThatAreNotPlainHaveATransfer) {
   const ArenaRun run(wide_net(), "onednn");
   const Schedule& s = run.schedule();
   for (size_t b = 0; b < s.buffers.size(); ++b) {
-    const auto count = std::count_if(s.transfers.begin(), s.transfers.end(), [&](const Transfer& t) {
-      return t.buffer == static_cast<BufferId>(b);
-    });
+    const auto count =
+        std::count_if(s.transfers.begin(), s.transfers.end(),
+                      [&](const Transfer& t) { return t.buffer == static_cast<BufferId>(b); });
     EXPECT_EQ(count, s.buffers[b].persistent && s.buffers[b].layout.tag != kPlain)
         << s.buffers[b].name;
   }

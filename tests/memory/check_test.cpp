@@ -135,8 +135,7 @@ TEST(FindFaults, AnOutputBesideTheInputThatItMayReplace) {
 TEST(FindFaults, ASavedTensorThatIsOverwritten) {
   Example e;
   e.plan.blocks.push_back({"c alone", 64, {2, 4}, Category::temporaries, e.block(e.a).offset});
-  e.plan.block_of_buffer[static_cast<size_t>(e.c)] =
-      static_cast<int32_t>(e.plan.blocks.size()) - 1;
+  e.plan.block_of_buffer[static_cast<size_t>(e.c)] = static_cast<int32_t>(e.plan.blocks.size()) - 1;
   e.expect_fault("step 3 (op 3) reads a, whose bytes are gone");
 }
 
@@ -191,16 +190,16 @@ TEST(FindFaults, ATensorThatIsReadBeforeItIsMade) {
   const BufferId a = m.buffer("a", 64), b = m.buffer("b", 64);
   m.step({a}, {b});
   m.step({b}, {a});
-  EXPECT_EQ(find_faults(m.schedule(), m.plan())[0],
-            "step 0 (op 0) reads a, whose bytes are gone");
+  EXPECT_EQ(find_faults(m.schedule(), m.plan())[0], "step 0 (op 0) reads a, whose bytes are gone");
 }
 
 TEST(CheckPlan, ThrowsTheFirstFaults) {
   Example e;
   e.scratch(3).offset = e.block(e.a).offset;
   e.m.schedule().name = "net";
-  expect_internal_error([&] { check_plan(e.m.schedule(), e.plan); },
-                        "the memory plan of net has 1 faults\n  step 3 (op 3) overwrites its input a");
+  expect_internal_error(
+      [&] { check_plan(e.m.schedule(), e.plan); },
+      "the memory plan of net has 1 faults\n  step 3 (op 3) overwrites its input a");
   e.scratch(3).offset = e.plan.arena_bytes;
   e.plan.arena_bytes += 128;
   check_plan(e.m.schedule(), e.plan);

@@ -155,8 +155,8 @@ TEST(PlaceBlocks, IsDeterministicAndValidOnRandomBlocks) {
     const int64_t bytes = place_blocks(blocks);
     expect_apart(blocks, bytes);
     EXPECT_GE(bytes, lower_bound(blocks).bytes);
-    EXPECT_LE(static_cast<double>(bytes),
-              1.12 * static_cast<double>(lower_bound(blocks).bytes)) << "seed " << seed;
+    EXPECT_LE(static_cast<double>(bytes), 1.12 * static_cast<double>(lower_bound(blocks).bytes))
+        << "seed " << seed;
     std::vector<Block> again = blocks_of(asks);
     place_blocks(again);
     for (size_t b = 0; b < blocks.size(); ++b) ASSERT_EQ(again[b].offset, blocks[b].offset);

@@ -166,8 +166,7 @@ TEST(PlanMemory, CategoriesAtAStepAreTheLiveBlocks) {
   m.step({kept}, {t});
   m.step({kept, t}, {w});
   const MemoryPlan plan = m.plan();
-  EXPECT_EQ(bytes_at_step(plan, 0),
-            (std::array<int64_t, kCategories>{128, 0, 0, 320, 0, 128, 64}));
+  EXPECT_EQ(bytes_at_step(plan, 0), (std::array<int64_t, kCategories>{128, 0, 0, 320, 0, 128, 64}));
   EXPECT_EQ(bytes_at_step(plan, 2), (std::array<int64_t, kCategories>{128, 0, 0, 320, 64, 0, 64}));
   EXPECT_EQ(plan.lower_bound_bytes, 128 + 64 + 320 + 128);
   EXPECT_EQ(plan.peak_step, 0);

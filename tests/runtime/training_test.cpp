@@ -152,7 +152,8 @@ TEST_F(Training, Learns) {
 TEST_F(Training, ProgressCountsStepsAndEpochs) {
   std::string seen;
   train(options(), [&](const Progress& p) {
-    if (p.step == 0 || p.epoch_done) seen += str_cat(p.epoch, '.', p.step, p.epoch_done ? "!" : "", ' ');
+    if (p.step == 0 || p.epoch_done)
+      seen += str_cat(p.epoch, '.', p.step, p.epoch_done ? "!" : "", ' ');
     EXPECT_EQ(p.epochs, 2);
     EXPECT_EQ(p.steps, 20);
   });

@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "autodiff/differentiate.h"
 #include <cmath>
 #include <memory>
 
+#include "autodiff/differentiate.h"
 #include "base/bytes.h"
 #include "cli/child.h"
 #include "memory/check.h"
@@ -123,9 +123,11 @@ TEST(WeightStore, SavingAndLoadingKeepsEveryBit) {
     EXPECT_EQ(metadata, (std::map<std::string, std::string>{{"step", "12"}}));
     for (size_t b = 0; b < first.schedule.buffers.size(); ++b) {
       const Buffer& buffer = first.schedule.buffers[b];
-      const bool kept = buffer.category == Category::weights || buffer.category == Category::optimizer;
+      const bool kept =
+          buffer.category == Category::weights || buffer.category == Category::optimizer;
       if (!buffer.persistent || !kept) continue;
-      const int64_t offset = first.plan.blocks[static_cast<size_t>(first.plan.block_of_buffer[b])].offset;
+      const int64_t offset =
+          first.plan.blocks[static_cast<size_t>(first.plan.block_of_buffer[b])].offset;
       const auto bytes = [&](const Store& s) {
         return std::vector<std::byte>(s.arena + offset, s.arena + offset + buffer.bytes);
       };

@@ -73,8 +73,8 @@ TEST(Schedule, CategoriesFollowFromRolesAndReaders) {
   EXPECT_EQ(category("norm.running_var"), "weights");
   EXPECT_EQ(category("optimizer.momentum.conv.weight"), "optimizer");
   EXPECT_EQ(category("conv.diff_weights"), "gradients");
-  EXPECT_EQ(category("conv"), "saved");          // the normalisation's backward reads it
-  EXPECT_EQ(category("norm"), "temporaries");    // only forward reads it
+  EXPECT_EQ(category("conv"), "saved");        // the normalisation's backward reads it
+  EXPECT_EQ(category("norm"), "temporaries");  // only forward reads it
   EXPECT_EQ(category("pool.indices"), "saved");
   EXPECT_EQ(category("norm.diff_src"), "temporaries");
   EXPECT_EQ(category("images"), "data");
@@ -143,7 +143,8 @@ class OddConvolutions : public Backend {
 
 std::string steps_text(const Schedule& s) {
   std::string text;
-  for (const Step& step : s.steps) text += step.op + ' ' + step.name + ' ' + step.implementation + '\n';
+  for (const Step& step : s.steps)
+    text += step.op + ' ' + step.name + ' ' + step.implementation + '\n';
   return text;
 }
 

@@ -55,9 +55,8 @@ void find_onednn() {
   g_inside = true;
   void* frames[48];
   const int depth = backtrace(frames, 48);
-  const bool theirs = std::any_of(frames, frames + depth, [](void* f) {
-    return in_onednn(reinterpret_cast<uintptr_t>(f));
-  });
+  const bool theirs = std::any_of(
+      frames, frames + depth, [](void* f) { return in_onednn(reinterpret_cast<uintptr_t>(f)); });
   g_inside = false;
   if (!theirs) {
     ++g_own;

@@ -58,9 +58,12 @@ std::vector<std::byte> bytes_as(const std::vector<double>& values) {
 
 std::vector<std::byte> to_bytes(ElementType type, const std::vector<double>& values) {
   switch (type) {
-    case ElementType::f32: return bytes_as<float>(values);
-    case ElementType::i32: return bytes_as<int32_t>(values);
-    case ElementType::u8: return bytes_as<uint8_t>(values);
+    case ElementType::f32:
+      return bytes_as<float>(values);
+    case ElementType::i32:
+      return bytes_as<int32_t>(values);
+    case ElementType::u8:
+      return bytes_as<uint8_t>(values);
   }
   return {};
 }
@@ -74,9 +77,12 @@ std::vector<double> values_as(const std::vector<std::byte>& raw) {
 
 std::vector<double> to_values(ElementType type, const std::vector<std::byte>& raw) {
   switch (type) {
-    case ElementType::f32: return values_as<float>(raw);
-    case ElementType::i32: return values_as<int32_t>(raw);
-    case ElementType::u8: return values_as<uint8_t>(raw);
+    case ElementType::f32:
+      return values_as<float>(raw);
+    case ElementType::i32:
+      return values_as<int32_t>(raw);
+    case ElementType::u8:
+      return values_as<uint8_t>(raw);
   }
   return {};
 }
@@ -130,8 +136,8 @@ class ArenaRun::Load : public Kernel {
 ArenaRun::ArenaRun(const Graph& graph, const std::string& backend, DataFrom from)
     : backend_(make_backend(backend)), loads_(graph.tensors.size()) {
   std::vector<NamedLayout> layouts;
-  schedule_ = make_schedule(from == DataFrom::step ? with_made_data(graph) : graph, *backend_,
-                            layouts);
+  schedule_ =
+      make_schedule(from == DataFrom::step ? with_made_data(graph) : graph, *backend_, layouts);
   if (from == DataFrom::step) add_loads(graph);
   plan_ = plan_memory(schedule_, place_persistent({&schedule_}, {}));
   const std::vector<std::string> faults = find_faults(schedule_, plan_);
@@ -184,9 +190,8 @@ void ArenaRun::set(TensorId tensor, const std::vector<double>& values) {
   }
   const std::vector<std::byte> plain = to_bytes(b.type, values);
   void* place = executor_->address(tensor);
-  const auto transfer =
-      std::find_if(schedule_.transfers.begin(), schedule_.transfers.end(),
-                   [&](const Transfer& t) { return t.buffer == tensor; });
+  const auto transfer = std::find_if(schedule_.transfers.begin(), schedule_.transfers.end(),
+                                     [&](const Transfer& t) { return t.buffer == tensor; });
   if (transfer == schedule_.transfers.end()) {
     std::memcpy(place, plain.data(), plain.size());
   } else {

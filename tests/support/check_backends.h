@@ -16,9 +16,9 @@ struct Runner {
   std::function<Values(const Graph& graph, const Values& values)> run;
 };
 
-// The portable kernels without a schedule, then every backend as it really runs: scheduled, planned,
-// checked and executed in one poisoned arena, on one thread and on three, with the graph's data in
-// place and with data that an earlier step made (so that steps may run in place).
+// The portable kernels without a schedule, then every backend as it really runs: scheduled,
+// planned, checked and executed in one poisoned arena, on one thread and on three, with the graph's
+// data in place and with data that an earlier step made (so that steps may run in place).
 std::vector<Runner> runners();
 
 // Every runner must give the numbers of the portable kernels in double: each f32 tensor within

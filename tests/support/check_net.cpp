@@ -13,11 +13,14 @@ Draw draw_of(const Tensor& t, int64_t classes) {
   if (t.role == Role::data) return uniform(-1, 1);
   if (t.role == Role::optimizer) return uniform(0, 1);
   switch (t.init.kind) {
-    case Init::Kind::zeros: return uniform(-0.5, 0.5);
-    case Init::Kind::constant: return uniform(t.init.value - 0.5, t.init.value + 0.5);
+    case Init::Kind::zeros:
+      return uniform(-0.5, 0.5);
+    case Init::Kind::constant:
+      return uniform(t.init.value - 0.5, t.init.value + 0.5);
     case Init::Kind::normal:  // of the same deviation
       return uniform(-1.7 * t.init.value, 1.7 * t.init.value);
-    case Init::Kind::uniform: return uniform(-t.init.value, t.init.value);
+    case Init::Kind::uniform:
+      return uniform(-t.init.value, t.init.value);
   }
   return uniform(-1, 1);
 }
