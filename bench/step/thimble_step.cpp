@@ -30,7 +30,7 @@ class Contestant {
       : plan_(make_plan(request, {1e11, 1e10, 1e-6})),
         arena_(plan_.arena_bytes),
         executor_(plan_.train.schedule, plan_.train.memory, arena_.data()),
-        store_(plan_.train.schedule, plan_.train.memory, arena_.data()) {
+        store_(plan_.train.schedule, plan_.train.memory, arena_.data(), plan_.arena_bytes) {
     store_.initialise(seed);
     *at<float>("lr") = lr;
   }

@@ -93,7 +93,7 @@ struct PlanReport {
   int64_t lower_bound_bytes = 0;       // no placement needs a smaller arena
   int64_t smallest_budget_bytes = 0;
   std::array<int64_t, 7> by_category = {};  // live at the peak step, as in kCategoryNames
-  double predicted_step_seconds = 0;
+  double predicted_step_seconds = 0;   // 0: not known, see `calibrate`
   std::string promise;                 // bit_exact | same_math | approximate
   std::vector<std::string> techniques;
   std::string peak_step;
@@ -150,6 +150,11 @@ struct LayerProfile {
   int64_t saved_bytes = 0;         // kept from forward to backward, each tensor counted once
   int64_t temporary_bytes = 0;     // largest other memory of one of the layer's steps
 };
+
+// Measures what this machine does with the chosen backend and threads, once, and keeps the figures
+// in the user's cache folder: predicted times need them. Starts a child process for it, so call it
+// before anything else of the library, and not from a program with several threads.
+void calibrate(const TrainOptions& options);
 
 // Does it fit, and how fast will it be? Needs no data: `data.path` may be empty.
 PlanReport plan(const TrainOptions& options);

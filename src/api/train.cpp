@@ -13,9 +13,10 @@ void open_folder(const TrainOptions& options) {
     require(!options.resume, "--resume needs the folder of the run to continue");
     return;
   }
-  RunFolder folder(options.run_folder);
+  const RunFolder folder(options.run_folder);
   if (options.resume) {
-    require(folder.has_checkpoint(), options.run_folder, " has no checkpoint to resume from");
+    require(folder.has_checkpoint() || folder.has_options(), options.run_folder,
+            " holds no run to resume; leave --resume out to begin one");
     check_resumable(folder.read_options(), options);
     return;
   }
@@ -39,7 +40,7 @@ TrainReport train(const TrainOptions& options,
   }
   if (!options.run_folder.empty()) {
     RunFolder folder(options.run_folder);
-    if (!options.resume) folder.create();
+    if (!options.resume || !folder.has_checkpoint()) folder.create();
     folder.write_options(setup.options);
     folder.write_plan(to_json(report_of(plan)));
   }

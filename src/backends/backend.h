@@ -48,6 +48,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string name() const = 0;
+  // What decides the bits of its results, beside the threads: name, version, instruction set.
+  virtual std::string identity() const = 0;
 
   // Called once before the first `choose` of a graph.
   virtual void begin(const Graph& graph) = 0;

@@ -32,10 +32,16 @@ class Shape {
     dims_[static_cast<size_t>(rank_++)] = dim;
   }
 
-  // The number of elements; 1 for a scalar (rank 0).
+  // The number of elements; 1 for a scalar (rank 0). UserError when there are more than
+  // kMaxElements: sums of bytes and operations over a whole network then stay inside int64.
+  static constexpr int64_t kMaxElements = int64_t{1} << 38;
   int64_t elements() const {
     int64_t n = 1;
-    for (int64_t d : *this) n *= d;
+    for (int64_t d : *this) {
+      const bool fits = d >= 0 && (d == 0 || n <= kMaxElements / d);
+      require(fits, "a tensor of shape ", *this, " is too large; at most 2^38 elements");
+      n *= d;
+    }
     return n;
   }
 

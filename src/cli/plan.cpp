@@ -15,6 +15,7 @@ constexpr const char* kExamples =
     "  thimble plan --model resnet50 --batch 32 --budget 1GiB --json\n\n";
 
 ExitCode run_plan(const Request& request) {
+  calibrate(request.options);
   if (request.verbose) print(describe_plan(request.options) + "\n");
   const PlanReport report = plan(request.options);
   print(request.json ? to_json(report) : plan_text(report, request.options, {locale_is_utf8()}));

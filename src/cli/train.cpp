@@ -48,6 +48,7 @@ TrainReport train_with_progress(const TrainOptions& options) {
 
 ExitCode run_train(const Request& request) {
   TrainOptions options = request.options;
+  calibrate(options);
   if (options.run_folder.empty()) {
     options.run_folder = usual_run_folder(options);
     note("run folder: " + options.run_folder + "\n");

@@ -29,7 +29,8 @@ void for_each_picture(const std::string& folder, const Visit& visit) {
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    if (is_picture(name) && !entry.is_directory()) visit(name);
+    std::error_code broken;  // a link that leads nowhere is a bad picture, not a bad folder
+    if (is_picture(name) && !entry.is_directory(broken)) visit(name);
   }
   require(!error, folder, ": cannot list: ", error.message());
 }
@@ -41,7 +42,8 @@ std::vector<std::string> folders_in(const std::string& folder) {
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    if (!hidden(name) && entry.is_directory()) names.push_back(name);
+    std::error_code broken;
+    if (!hidden(name) && entry.is_directory(broken)) names.push_back(name);
   }
   require(!error, folder, ": cannot list: ", error.message());
   std::sort(names.begin(), names.end());

@@ -13,8 +13,14 @@
 namespace thimble {
 
 InputFile::InputFile(std::string path)
-    : path_(std::move(path)), fd_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC)) {
+    : path_(std::move(path)),
+      // A pipe without a writer would wait for one.
+      fd_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
   require(fd_ >= 0, path_, ": cannot open: ", std::strerror(errno));
+  struct stat status;
+  const bool regular = ::fstat(fd_, &status) == 0 && S_ISREG(status.st_mode);
+  if (!regular) ::close(std::exchange(fd_, -1));
+  require(regular, path_, ": not a regular file");
 }
 
 InputFile::~InputFile() {

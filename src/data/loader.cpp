@@ -189,4 +189,20 @@ bool BatchLoader::load(int64_t example, float* image, int32_t* label, bool may_s
   }
 }
 
+void warm_up_decoding(const Dataset& dataset, LoaderOptions options) {
+  options.batch = 1;
+  options.drop_last = false;
+  options.skip_bad = true;  // a broken example is reported when its batch is due
+  std::vector<float> image(static_cast<size_t>(options.image.elements()));
+  int32_t label = 0;
+  const auto bytes = static_cast<size_t>(BatchLoader::workspace_bytes(dataset, options));
+  std::vector<std::byte> workspace(bytes + 64);
+  auto* aligned = reinterpret_cast<std::byte*>(
+      round_up(static_cast<int64_t>(reinterpret_cast<uintptr_t>(workspace.data())), 64));
+  BatchLoader loader(dataset, options, aligned,
+                     {BatchSlot{image.data(), &label}, BatchSlot{image.data(), &label}});
+  loader.begin_epoch(0, loader.batches_per_epoch() - 1);
+  loader.next();
+}
+
 }  // namespace thimble

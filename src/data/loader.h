@@ -115,4 +115,8 @@ class BatchLoader {
   SmallThread thread_;
 };
 
+// Decodes one example into memory of its own and throws it away: afterwards the code and the
+// libraries' state that decoding needs are resident.
+void warm_up_decoding(const Dataset& dataset, LoaderOptions options);
+
 }  // namespace thimble

@@ -23,6 +23,7 @@ class Walk {
       }
       claim_fresh(b, "at the start");
     }
+    reserve_the_rest();
   }
 
   std::vector<std::string> run() {
@@ -39,6 +40,31 @@ class Walk {
  private:
   template <class... Parts>
   void fault(const Parts&... parts) { faults_.push_back(str_cat(parts...)); }
+
+  // Persistent blocks that no buffer of this schedule owns: the next batch, the loader's memory, the
+  // other program's tensors. Nobody may write there.
+  void reserve_the_rest() {
+    std::vector<bool> owned(plan_.blocks.size());
+    for (const auto* owners : {&plan_.block_of_buffer, &plan_.block_of_scratch}) {
+      for (int32_t block : *owners) {
+        if (block >= 0 && static_cast<size_t>(block) < owned.size()) {
+          owned[static_cast<size_t>(block)] = true;
+        }
+      }
+    }
+    for (size_t b = 0; b < plan_.blocks.size(); ++b) {
+      if (owned[b]) continue;
+      const Block& block = plan_.blocks[b];
+      const Place p = place(static_cast<int32_t>(b), block.bytes, block.name);
+      for (const auto& [other, q] : owner_) {
+        if (intersects(p, q)) fault(block.name, " overlaps ", schedule_.buffer(other).name);
+      }
+      for (const auto& [name, q] : reserved_) {
+        if (intersects(p, q)) fault(block.name, " overlaps ", name);
+      }
+      reserved_.emplace_back(block.name, p);
+    }
+  }
 
   // Where a block lies, checked; `bytes` is what the tensor or scratch really needs.
   Place place(int32_t block, int64_t bytes, const std::string& name) {
@@ -123,6 +149,9 @@ class Walk {
   // there is gone.
   void overwrite(const Step& step, Place p, BufferId writer, size_t output,
                  const std::string& where) {
+    for (const auto& [name, q] : reserved_) {
+      if (intersects(p, q)) fault(where, " overwrites ", name);
+    }
     for (auto it = owner_.begin(); it != owner_.end();) {
       const auto& [other, q] = *it;
       if (other == writer || !intersects(p, q)) {
@@ -142,6 +171,7 @@ class Walk {
   const Schedule& schedule_;
   const MemoryPlan& plan_;
   std::map<BufferId, Place> owner_;
+  std::vector<std::pair<std::string, Place>> reserved_;
   std::vector<std::string> faults_;
 };
 

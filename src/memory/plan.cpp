@@ -116,8 +116,12 @@ std::vector<PersistentBlock> place_persistent(const std::vector<const Schedule*>
   std::vector<PersistentBlock> placed;
   int64_t offset = 0;
   const auto add = [&](const std::string& name, int64_t bytes, Category category) {
-    const auto same = [&](const PersistentBlock& p) { return p.name == name; };
-    if (std::any_of(placed.begin(), placed.end(), same)) return;
+    const auto same = std::find_if(placed.begin(), placed.end(),
+                                   [&](const PersistentBlock& p) { return p.name == name; });
+    if (same != placed.end()) {
+      ensure(same->bytes == round_up(bytes, kAlignment), "two programs disagree about ", name);
+      return;
+    }
     placed.push_back({name, round_up(bytes, kAlignment), offset, category});
     offset += placed.back().bytes;
   };

@@ -14,15 +14,18 @@ struct Machine {
   friend bool operator==(const Machine&, const Machine&) = default;
 };
 
-// Measures in a child process (its memory is not ours) and keeps the result in `cache_file`; reads
-// it from there when it exists. An empty name keeps nothing. Must run before the first parallel
-// loop of the process.
+// What `cache_file` holds; all zero when it does not exist or makes no sense.
+Machine known_machine(const std::string& cache_file);
+// The same, but measures when there is no such file, in a child process (its memory is not ours),
+// and keeps the result there. All zero when measuring failed. Must run before the first parallel
+// loop of the process: a child does not inherit threads.
 Machine measure_machine(const std::string& backend, int threads, const std::string& cache_file);
 // `<user's cache folder>/thimble/machine-<backend>-<threads>.txt`; empty when there is no such
 // folder.
 std::string machine_cache_file(const std::string& backend, int threads);
 
-// Roofline: each kernel takes the longer of its arithmetic and its memory traffic.
+// Roofline: each kernel takes the longer of its arithmetic and its memory traffic. 0 (not known) for
+// a machine that was not measured.
 double predict_seconds(const Schedule& schedule, const Machine& machine);
 
 }  // namespace thimble

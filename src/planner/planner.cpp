@@ -13,8 +13,8 @@ namespace {
 // Pages that a run touches after planning: the code of kernels and libraries, decoding, checkpoint
 // files, and a little for each tensor that these hold. Measured over the zoo; see
 // experiments/process-bytes.
-constexpr int64_t kLateBytesOneDnn = 5376 * kKiB;
-constexpr int64_t kLateBytesPortable = 2240 * kKiB;
+constexpr int64_t kLateBytesOneDnn = 4992 * kKiB;
+constexpr int64_t kLateBytesPortable = 1920 * kKiB;
 constexpr int64_t kLateBytesPerTensor = 512;
 // Resident bytes differ by this much from one start of the program to the next.
 constexpr int64_t kStartJitter = 256 * kKiB;
@@ -79,9 +79,13 @@ void schedule_programs(const PlanRequest& request, Backend& backend, Plan& plan)
   plan.techniques.push_back("in_place");
 }
 
-// Starts the threads that will run the kernels, so that their stacks are resident and counted.
+// Starts the threads that will run the kernels and touches what they will use of their stacks, so
+// that it is resident and counted.
 void start_threads() {
-  parallel_for(thread_count(), 1, [](int64_t, int64_t) {});
+  parallel_for(thread_count(), 1, [](int64_t, int64_t) {
+    std::array<volatile char, 24 * kKiB> stack;
+    for (size_t i = 0; i < stack.size(); i += 512) stack[i] = 0;
+  });
 }
 
 int64_t late_bytes(const PlanRequest& request, const Schedule& schedule) {
@@ -121,6 +125,8 @@ Plan make_plan(PlanRequest request, const Machine& machine) {
   start_threads();
   release_free_heap();
   release_code_pages();
+  if (request.warm_up) request.warm_up();
+  release_free_heap();
   // Planning itself may have needed more than the arena will: the peak remembers it.
   plan.fixed_bytes = round_up(std::max(resident_bytes() + late_bytes(request, main.schedule),
                                        peak_resident_bytes() - plan.arena_bytes), 4 * kKiB);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct PlanRequest {
   std::string backend = "auto";
   int64_t budget_bytes = 0;     // of the whole process; 0: no bound
   std::vector<Reservation> reservations;  // the data loader's memory, the second batch slot
+  // Runs once what training will run beside the kernels (decoding a picture), so that its code and
+  // state are resident when bytes are measured. May be empty.
+  std::function<void()> warm_up;
 };
 
 // A schedule and where its tensors lie.

@@ -35,7 +35,8 @@ std::string totals(const PlanReport& r) {
        ratio(r.arena_bytes, r.lower_bound_bytes) + " of its lower bound"},
       {"smallest budget", format_bytes(r.smallest_budget_bytes),
        "--budget " + exact_bytes(r.smallest_budget_bytes)},
-      {"step", format_seconds(r.predicted_step_seconds), "predicted"},
+      {"step", r.predicted_step_seconds > 0 ? format_seconds(r.predicted_step_seconds) : "-",
+       r.predicted_step_seconds > 0 ? "predicted" : "not known: this machine was not measured"},
   };
   return table.text();
 }

@@ -68,7 +68,7 @@ void for_each_field(const Visit& visit, Options&... o) {
   visit("seed", same, o.seed...);
   visit("threads", same, o.threads...);
   visit("backend", same, o.backend...);
-  visit("initial_weights", same, o.initial_weights...);
+  visit("initial_weights", free, o.initial_weights...);  // the checkpoint holds what became of it
   visit("checkpoint_every", free, o.checkpoint_every...);
 }
 
@@ -183,6 +183,11 @@ void RunFolder::create() {
 bool RunFolder::has_checkpoint() const {
   std::error_code error;
   return !path_.empty() && fs::exists(checkpoint_file(), error);
+}
+
+bool RunFolder::has_options() const {
+  std::error_code error;
+  return !path_.empty() && fs::exists(file("run.json"), error);
 }
 
 void RunFolder::write_options(const TrainOptions& options) {

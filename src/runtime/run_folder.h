@@ -42,6 +42,7 @@ class RunFolder {
   std::string checkpoint_file() const { return file("checkpoint.safetensors"); }
   std::string model_file() const { return file("model.safetensors"); }
   bool has_checkpoint() const;
+  bool has_options() const;  // a run was begun here
 
   // All options but `run_folder` and `resume`, which belong to the call and not to the run: they
   // are read as this folder and false. A field that an older run.json lacks has its usual value.

@@ -17,7 +17,14 @@ Session::Session(const Setup& setup, const Plan& plan)
       train_(plan.train.schedule, plan.train.memory, arena_.data(), slots(plan.train.schedule)),
       evaluate_(plan.evaluate.schedule, plan.evaluate.memory, arena_.data(),
                 slots(plan.evaluate.schedule)),
-      weights_(main_.schedule, main_.memory, arena_.data()) {}
+      weights_(main_.schedule, main_.memory, arena_.data(), plan.arena_bytes) {
+  loss_ = named<float>("loss");
+  correct_ = named<float>("correct");
+  labels_ = {named<int32_t>("labels"), named<int32_t>(kNextLabels)};
+  if (!setup.training) return;
+  learning_rate_ = named<float>("lr");
+  counter_ = named<int32_t>("counter");
+}
 
 template <class T>
 T* Session::named(const std::string& name) const {
@@ -46,14 +53,13 @@ std::unique_ptr<BatchLoader> Session::open_loader(bool training) {
 }
 
 Session::Result Session::metrics() const {
-  return {*named<float>("loss"), *named<float>("correct")};
+  return {*loss_, *correct_};
 }
 
 Session::Result Session::train_step(int slot, double learning_rate, int64_t step) {
-  *named<float>("lr") = static_cast<float>(learning_rate);
-  auto* counter = named<int32_t>("counter");
-  counter[0] = static_cast<int32_t>(step);
-  counter[1] = static_cast<int32_t>(setup_.options.seed);
+  *learning_rate_ = static_cast<float>(learning_rate);
+  counter_[0] = static_cast<int32_t>(step);
+  counter_[1] = static_cast<int32_t>(setup_.options.seed ^ (setup_.options.seed >> 32));
   train_.run(static_cast<size_t>(slot));
   return metrics();
 }
@@ -72,8 +78,7 @@ Session::Evaluation Session::evaluate() {
   while (const auto batch = loader->next()) {
     const Result r = evaluate_step(batch->slot);
     // The loss is a mean over the examples that count.
-    const auto* labels = static_cast<const int32_t*>(
-        batch->slot == 0 ? named<void>("labels") : named<void>(kNextLabels));
+    const int32_t* labels = labels_[static_cast<size_t>(batch->slot)];
     int64_t counted = 0;
     for (int64_t i = 0; i < setup_.options.model.batch; ++i) counted += labels[i] >= 0;
     loss += r.loss * static_cast<double>(counted);

@@ -46,6 +46,12 @@ class Session {
   Executor train_;
   Executor evaluate_;
   WeightStore weights_;
+  // What every step touches.
+  float* loss_ = nullptr;
+  float* correct_ = nullptr;
+  float* learning_rate_ = nullptr;  // training only
+  int32_t* counter_ = nullptr;      // training only
+  std::array<int32_t*, 2> labels_ = {};
 };
 
 }  // namespace thimble

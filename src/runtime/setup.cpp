@@ -49,7 +49,7 @@ LoaderOptions loader_options(const TrainOptions& o, bool training) {
 
 void reserve_data(Setup& setup) {
   const ModelChoice& m = setup.options.model;
-  const int64_t image_bytes = m.batch * m.channels * m.height * m.width_px * 4;
+  const int64_t image_bytes = Shape{m.batch, m.channels, m.height, m.width_px}.elements() * 4;
   int64_t loader_bytes = 0;
   if (setup.train_data) {
     loader_bytes = BatchLoader::workspace_bytes(*setup.train_data, setup.train_loader);
@@ -64,6 +64,10 @@ void reserve_data(Setup& setup) {
 
 }  // namespace
 
+int usual_threads(int threads) {
+  return threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
 OptimizerSpec optimizer_spec(const OptimizerChoice& choice) {
   OptimizerSpec spec{choice.name, {{"weight_decay", choice.weight_decay}}};
   if (choice.name == "sgd") {
@@ -75,17 +79,15 @@ OptimizerSpec optimizer_spec(const OptimizerChoice& choice) {
 
 Setup prepare(TrainOptions options, bool training) {
   Setup setup;
-  if (options.threads == 0) {
-    options.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  }
+  options.threads = usual_threads(options.threads);
   setup.options = std::move(options);
   TrainOptions& o = setup.options;
   require(o.epochs > 0, "epochs is ", o.epochs, ", needs at least 1");
   require(o.budget_bytes >= 0, "the budget is ", o.budget_bytes, " bytes, needs a positive number");
   check_optimizer(o.optimizer);
   const std::string backend = make_backend(o.backend)->name();
-  // Measures in a child process, which must not inherit threads that are not there.
-  setup.machine = measure_machine(backend, o.threads, machine_cache_file(backend, o.threads));
+  setup.kernels = make_backend(backend)->identity();
+  setup.machine = known_machine(machine_cache_file(backend, o.threads));
   set_thread_count(o.threads);
   if (!o.data.path.empty()) {
     setup.test_data = open_dataset(o.data.path, "test");
@@ -105,6 +107,11 @@ Setup prepare(TrainOptions options, bool training) {
   setup.request.optimizer = optimizer_spec(o.optimizer);
   setup.request.backend = backend;
   setup.request.budget_bytes = o.budget_bytes;
+  setup.request.warm_up = [train = setup.train_data.get(), test = setup.test_data.get(),
+                           options = setup.test_loader] {
+    if (train != nullptr) warm_up_decoding(*train, options);
+    if (test != nullptr) warm_up_decoding(*test, options);
+  };
   return setup;
 }
 

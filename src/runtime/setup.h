@@ -16,7 +16,8 @@ struct Setup {
   std::unique_ptr<Dataset> test_data;   // null when no data was named
   LoaderOptions train_loader, test_loader;
   PlanRequest request;
-  Machine machine;
+  Machine machine;                      // all zero when it was not measured
+  std::string kernels;                  // Backend::identity
 };
 
 // Reservation names: where the loader puts the next batch, and its own memory.
@@ -26,6 +27,9 @@ inline constexpr const char* kLoaderMemory = "data loader";
 
 // Checks and completes the options, opens the data and builds the model. Throws UserError.
 Setup prepare(TrainOptions options, bool training);
+
+// All cores that this process may use, when `threads` is 0.
+int usual_threads(int threads);
 
 OptimizerSpec optimizer_spec(const OptimizerChoice& choice);
 PlanReport report_of(const Plan& plan);

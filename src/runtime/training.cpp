@@ -69,7 +69,7 @@ struct Position {
       char* end = nullptr;
       const std::string text = get(name);
       const double value = std::strtod(text.c_str(), &end);
-      require(!text.empty() && *end == '\0' && std::isfinite(value) && value >= 0, path,
+      require(!text.empty() && *end == '\0' && value >= 0 && value < 0x1p53, path,
               ": its ", name, " is '", text, "', needs a number");
       return value;
     };
@@ -109,8 +109,10 @@ class Training {
   void begin() {
     const bool saved = !options_.run_folder.empty();
     if (saved && options_.resume && folder_.has_checkpoint()) {
-      position_ = Position::of(session_.weights().load(folder_.checkpoint_file(), true),
-                               folder_.checkpoint_file());
+      const std::string file = folder_.checkpoint_file();
+      const auto metadata = session_.weights().load(file, true);
+      position_ = Position::of(metadata, file);
+      check_same(metadata, file);
       folder_.truncate_metrics(position_.step);
       return;
     }
@@ -175,11 +177,27 @@ class Training {
     return learning_rate(options_.optimizer, step, steps_per_epoch_, options_.epochs);
   }
 
+  // Other kernels or other data would go on to other bits.
+  void check_same(const std::map<std::string, std::string>& metadata, const std::string& file) {
+    const auto same = [&](const char* what, const std::string& now) {
+      const auto it = metadata.find(what);
+      const std::string then = it == metadata.end() ? "(not said)" : it->second;
+      require(then == now, file, ": was written with ", what, " ", then, ", but now it is ", now,
+              "; the run would not go on to the same result. To start a new run from these weights, "
+              "name another run folder and give them with --init");
+    };
+    same("kernels", setup_.kernels);
+    same("examples", std::to_string(setup_.train_data->size()));
+  }
+
   void checkpoint() {
     if (options_.run_folder.empty()) return;
     Position now = position_;
     now.seconds += first_step_ < 0 ? 0 : seconds_since(begin_);
-    session_.weights().save(folder_.checkpoint_file(), true, now.metadata());
+    auto metadata = now.metadata();
+    metadata["kernels"] = setup_.kernels;
+    metadata["examples"] = std::to_string(setup_.train_data->size());
+    session_.weights().save(folder_.checkpoint_file(), true, metadata);
   }
 
   void progress(double lr, int64_t epoch, bool done) {

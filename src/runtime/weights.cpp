@@ -1,5 +1,8 @@
 #include "runtime/weights.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "base/bytes.h"
 #include "base/random.h"
 #include "runtime/safetensors.h"
@@ -24,10 +27,30 @@ float first_value(const Init& init, const RandomStream& random, uint64_t i) {
   return 0;
 }
 
+// A missing tensor is reported when it is read.
+void check_entry(const SafetensorsReader& reader, const std::string& path, const std::string& name,
+                 const Shape& wanted) {
+  for (const TensorEntry& entry : reader.entries()) {
+    if (entry.name != name) continue;
+    Shape shape;
+    for (int64_t d : entry.shape) {
+      if (shape.rank() < Shape::kMaxRank) shape.push_back(d);
+    }
+    require(entry.dtype == "F32" && shape == wanted, path, ": tensor ", name, " is ", entry.dtype,
+            ' ', shape, ", the model needs F32 ", wanted);
+  }
+}
+
 }  // namespace
 
-WeightStore::WeightStore(const Schedule& schedule, const MemoryPlan& plan, std::byte* arena)
+WeightStore::WeightStore(const Schedule& schedule, const MemoryPlan& plan, std::byte* arena,
+                         int64_t arena_bytes)
     : staging_(arena + plan.persistent_bytes) {
+  for (const Transfer& t : schedule.transfers) {
+    ensure(plan.persistent_bytes + round_up(t.plain_bytes, kAlignment) + t.scratch_bytes <=
+               arena_bytes,
+           "the arena has no room to bring ", schedule.buffer(t.buffer).name, " to a file");
+  }
   for (size_t b = 0; b < schedule.buffers.size(); ++b) {
     const Buffer& buffer = schedule.buffers[b];
     const bool kept = buffer.category == Category::weights || buffer.category == Category::optimizer;
@@ -81,7 +104,12 @@ std::map<std::string, std::string> WeightStore::load(const std::string& path,
   const SafetensorsReader reader(path);
   for (const Entry& e : entries_) {
     if (e.optimizer && !with_optimizer) continue;
-    reader.read(e.name, e.transfer == nullptr ? e.place : staging_, e.bytes);
+    check_entry(reader, path, e.name, e.shape);
+    std::byte* plain = e.transfer == nullptr ? e.place : staging_;
+    reader.read(e.name, plain, e.bytes);
+    const auto* values = reinterpret_cast<const float*>(plain);
+    require(std::all_of(values, values + e.shape.elements(), [](float v) { return std::isfinite(v); }),
+            path, ": tensor ", e.name, " holds values that are not numbers");
     if (e.transfer != nullptr) copy(e, *e.transfer->from_plain, staging_, e.place);
   }
   return reader.metadata();

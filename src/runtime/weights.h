@@ -16,7 +16,8 @@ namespace thimble {
 class WeightStore {
  public:
   // Bytes of the arena above the persistent ones are overwritten: no step may be under way.
-  WeightStore(const Schedule& schedule, const MemoryPlan& plan, std::byte* arena);
+  WeightStore(const Schedule& schedule, const MemoryPlan& plan, std::byte* arena,
+              int64_t arena_bytes);
 
   // First values as the model says, from (seed, name of the tensor): the same for every backend.
   void initialise(uint64_t seed);

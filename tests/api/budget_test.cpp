@@ -52,7 +52,7 @@ TEST_P(BudgetContract, MeasuredPeakIsWithinThreePercentOfThePlanAndNeverAboveIt)
 }
 
 INSTANTIATE_TEST_SUITE_P(Zoo, BudgetContract,
-                         testing::Values(Run{"lenet", 64, ""},
+                         testing::Values(Run{"lenet", 256, ""},
                                          Run{"lenet", 512, " --backend portable"},
                                          Run{"mobilenet_v1_patch", 16, ""},
                                          Run{"mobilenet_v1_patch", 64, ""},

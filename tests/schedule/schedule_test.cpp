@@ -120,6 +120,7 @@ TEST(Schedule, EveryReorderChangesTheLayoutAndIsRead) {
 class OddConvolutions : public Backend {
  public:
   std::string name() const override { return "odd"; }
+  std::string identity() const override { return "odd"; }
   void begin(const Graph&) override {}
   KernelChoice choose(const Graph& graph, const Node& node, const std::vector<Layout>&) override {
     const auto layout = [&](TensorId t) {

@@ -1,7 +1,5 @@
 #include "support/check_net.h"
 
-#include <algorithm>
-
 #include "support/check_backends.h"
 #include "support/experiment.h"
 
@@ -45,13 +43,6 @@ void check_net(const Graph& forward, TensorId output, bool by_images, double tol
   if (by_images) e.wanted = {forward.find("images")};
   const Differentiated d = differentiate(e.graph, e.outputs, e.seeds, e.wanted);
   check_backends(d.graph, draw_inputs(d.graph, 1), tolerance);
-}
-
-std::vector<Step> steps_of(const Schedule& schedule, const std::string& layer) {
-  std::vector<Step> steps;
-  std::copy_if(schedule.steps.begin(), schedule.steps.end(), std::back_inserter(steps),
-               [&](const Step& s) { return s.name == layer && s.op != "reorder"; });
-  return steps;
 }
 
 }  // namespace thimble

@@ -15,8 +15,4 @@ Values draw_inputs(const Graph& graph, uint64_t seed, int64_t classes = 10);
 void check_net(const Graph& forward, TensorId output, bool by_images = true,
                double tolerance = 1e-5);
 
-// The forward and backward steps of one layer in the schedule of one backend; reorders not
-// included.
-std::vector<Step> steps_of(const Schedule& schedule, const std::string& layer);
-
 }  // namespace thimble

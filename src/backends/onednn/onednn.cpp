@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backends/onednn/vector/vector.h"
 #include "backends/portable/portable.h"
 
 namespace thimble {
@@ -22,6 +23,11 @@ class OneDnnBackend : public Backend {
   OneDnnBackend() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) { define_all_fast(choosers_); }
 
   std::string name() const override { return "onednn"; }
+  std::string identity() const override {
+    const dnnl_version_t* v = dnnl_version();
+    return str_cat("onednn ", v->major, '.', v->minor, '.', v->patch, ' ',
+                   vector::kernels().name);
+  }
 
   void begin(const Graph& graph) override { formats_.begin(graph); }
 

@@ -12,6 +12,7 @@ KernelChoice choose_portable(const Graph& graph, const Node& node,
 class PortableBackend : public Backend {
  public:
   std::string name() const override { return "portable"; }
+  std::string identity() const override { return "portable"; }
   void begin(const Graph&) override {}
   KernelChoice choose(const Graph& graph, const Node& node,
                       const std::vector<Layout>& layouts) override {

@@ -100,7 +100,16 @@ std::vector<TensorId> GraphBuilder::layer_outputs(const std::string& op, const s
                                            p.role, p.init, p.role == Role::weight});
     }
   }
-  return append_node(graph_, Phase::forward, op, name, std::move(inputs), attributes);
+  Attributes numbered = attributes;
+  const bool draws = std::any_of(def.attributes.begin(), def.attributes.end(),
+                                 [](const AttributeSpec& a) { return a.name == "layer"; });
+  if (draws && !attributes.has("layer")) {
+    // Each layer draws its own random numbers.
+    const auto same = [&](const Node& n) { return n.op == op; };
+    numbered.set("layer", static_cast<int64_t>(
+                              std::count_if(graph_.nodes.begin(), graph_.nodes.end(), same)));
+  }
+  return append_node(graph_, Phase::forward, op, name, std::move(inputs), numbered);
 }
 
 TensorId GraphBuilder::layer(const std::string& op, const std::string& name,
