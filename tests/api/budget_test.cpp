@@ -52,8 +52,8 @@ TEST_P(BudgetContract, MeasuredPeakIsWithinThreePercentOfThePlanAndNeverAboveIt)
 }
 
 INSTANTIATE_TEST_SUITE_P(Zoo, BudgetContract,
-                         testing::Values(Run{"lenet", 256, ""},
-                                         Run{"lenet", 512, " --backend portable"},
+                         testing::Values(Run{"lenet", 1024, ""},
+                                         Run{"lenet", 1024, " --backend portable"},
                                          Run{"mobilenet_v1_patch", 16, ""},
                                          Run{"mobilenet_v1_patch", 64, ""},
                                          Run{"resnet18_cifar", 16, " --width 0.5"},
