@@ -188,7 +188,7 @@ std::vector<TensorSpec> infer_forward(const OpShapes& s) {
   const Shape& src = s.inputs[0];
   require(src.rank() == 4 || src.rank() == 2,
           "batch_norm: src must be (N, C, H, W) or (N, C), got ", src);
-  require(!s.has(1) || s.inputs[1] == src, "batch_norm: the addend ", s.inputs[1],
+  require(!s.has(1) || s.shape(1) == src, "batch_norm: the addend ", s.shape(1),
           " must have the shape of src ", src);
   const Shape channels{src[1]};
   for (size_t i = 2; i < 6; ++i) {

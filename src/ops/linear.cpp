@@ -94,8 +94,8 @@ std::vector<TensorSpec> infer_forward(const OpShapes& s) {
   require(s.inputs[1] == weights, "linear: src ", s.inputs[0], " needs weights ", weights, ", got ",
           s.inputs[1]);
   require(s.has(2) == bias, "linear: bias=", bias, " but a bias was ", bias ? "not " : "", "given");
-  require(!bias || s.inputs[2] == Shape{weights[0]}, "linear: ", weights[0],
-          " output features need a bias of shape (", weights[0], "), got ", s.inputs[2]);
+  require(!bias || s.shape(2) == Shape{weights[0]}, "linear: ", weights[0],
+          " output features need a bias of shape (", weights[0], "), got ", s.shape(2));
   return {{{s.inputs[0][0], weights[0]}}};
 }
 

@@ -19,6 +19,7 @@ struct OpShapes {
   const Attributes& attributes;
   std::vector<Shape> inputs;
   bool has(size_t i) const { return i < inputs.size() && inputs[i].rank() > 0; }
+  Shape shape(size_t i) const { return i < inputs.size() ? inputs[i] : Shape{}; }
 };
 
 struct AttributeSpec {
