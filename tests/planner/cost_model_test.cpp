@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 
 #include "autodiff/differentiate.h"
@@ -52,10 +53,26 @@ TEST(PredictSeconds, IsPositiveAndGrowsWithTheBatch) {
   }
 }
 
+TEST(PredictSeconds, IsZeroForAMachineThatWasNotMeasured) {
+  EXPECT_EQ(predict_seconds(training_schedule("lenet", 1), {}), 0);
+}
+
+TEST(KnownMachine, IsAllZeroWithoutACacheFileThatMakesSense) {
+  const TempDir dir;
+  const std::string file = dir / "machine.txt";
+  EXPECT_EQ(known_machine(""), Machine{});
+  EXPECT_EQ(known_machine(file), Machine{});
+  for (const char* text : {"", "no", "1e11", "1e11 -1e10 1e-6", "0 1e10 1e-6"}) {
+    data_test::write_file(file, {text, text + std::strlen(text)});
+    EXPECT_EQ(known_machine(file), Machine{}) << text;
+  }
+}
+
 TEST(MeasureMachine, ReadsItsCacheFile) {
   const TempDir dir;
   const std::string file = dir / "machine.txt";
   std::ofstream(file) << "1.5e11 2.5e10 3e-6\n";
+  EXPECT_EQ(known_machine(file), (Machine{1.5e11, 2.5e10, 3e-6}));
   EXPECT_EQ(measure_machine("portable", 1, file), (Machine{1.5e11, 2.5e10, 3e-6}));
 }
 

@@ -1,12 +1,9 @@
 #pragma once
 
-#include <cstdlib>
-#include <fstream>
 #include <string>
 
 #include "base/random.h"
 #include "cli/child.h"
-#include "runtime/setup.h"
 
 namespace thimble::runtime_test {
 
@@ -33,37 +30,5 @@ inline void write_bars(const std::string& folder, uint32_t train, uint32_t test)
   write("/train", train, 1);
   write("/t10k", test, 2);
 }
-
-// Makes the machine's speed known, so that no test measures it: measuring forks, which does not
-// mix with threads that earlier tests started.
-class KnownMachine {
- public:
-  KnownMachine() {
-    const char* before = std::getenv("XDG_CACHE_HOME");
-    had_ = before != nullptr;
-    if (had_) kept_ = before;
-    setenv("XDG_CACHE_HOME", dir_.path().c_str(), 1);
-    for (const char* backend : {"portable", "onednn"}) {
-      for (int threads = 1; threads <= 4; ++threads) {
-        const std::string text = "1e11 1e10 1e-6\n";
-        data_test::write_file(machine_cache_file(backend, threads), {text.begin(), text.end()});
-      }
-    }
-  }
-  ~KnownMachine() {
-    if (had_) {
-      setenv("XDG_CACHE_HOME", kept_.c_str(), 1);
-    } else {
-      unsetenv("XDG_CACHE_HOME");
-    }
-  }
-  KnownMachine(const KnownMachine&) = delete;
-  KnownMachine& operator=(const KnownMachine&) = delete;
-
- private:
-  TempDir dir_;
-  bool had_ = false;
-  std::string kept_;
-};
 
 }  // namespace thimble::runtime_test

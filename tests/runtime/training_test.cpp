@@ -14,7 +14,6 @@ namespace {
 
 using data_test::Bytes;
 using data_test::read_file;
-using runtime_test::KnownMachine;
 using runtime_test::TempDir;
 using runtime_test::write_bars;
 
@@ -60,7 +59,6 @@ class Training : public testing::Test {
     EXPECT_EQ(done, steps);
   }
 
-  const KnownMachine machine_;
   const TempDir dir_;
   const ThreadCount threads_{2};
 };
