@@ -82,8 +82,8 @@ int run(const std::vector<std::string>& args) {
   Contestant contestant(request, std::stoull(args[5]), std::stof(args[8]));
   contestant.save(args[6]);
   const Plan& plan = contestant.plan();
-  std::cout << "ready " << plan.process_bytes << ' ' << plan.fixed_bytes << ' '
-            << plan.arena_bytes << ' ' << plan.lower_bound_bytes << std::endl;
+  std::cout << "ready " << plan.process_bytes << ' ' << plan.fixed_bytes << ' ' << plan.arena_bytes
+            << ' ' << plan.lower_bound_bytes << std::endl;
   std::unique_ptr<SafetensorsReader> batches;
   if (args[7] != "-") batches = std::make_unique<SafetensorsReader>(args[7]);
   for (std::string line; std::getline(std::cin, line);) {

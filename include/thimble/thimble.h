@@ -27,34 +27,34 @@ inline constexpr int64_t mebibytes(double mib) { return static_cast<int64_t>(mib
 // Which network. Zero or empty: the model's usual value (or the data set's, for classes).
 struct ModelChoice {
   std::string name = "mobilenet_v1_patch";
-  int64_t batch = 0;       // examples in a step
-  int64_t channels = 0;    // of the images
-  int64_t height = 0;      // pixels
-  int64_t width_px = 0;    // pixels
+  int64_t batch = 0;     // examples in a step
+  int64_t channels = 0;  // of the images
+  int64_t height = 0;    // pixels
+  int64_t width_px = 0;  // pixels
   int64_t classes = 0;
-  double width = 1;        // multiplies the channels of every layer
-  std::string norm = "batch";   // batch | frozen | group
+  double width = 1;            // multiplies the channels of every layer
+  std::string norm = "batch";  // batch | frozen | group
   double label_smoothing = 0;
   std::map<std::string, std::string> variants = {};  // a model's own options
 };
 
 // Which examples, and what is done to them on the way.
 struct DataChoice {
-  std::string path;        // a folder or a known name such as "fashion-mnist"
-  bool flip = false;       // random horizontal flip of training images
-  int64_t crop_pad = 0;    // random crop after padding by this many pixels
-  bool skip_bad = false;   // go on when a file is broken, and count it
+  std::string path;                // a folder or a known name such as "fashion-mnist"
+  bool flip = false;               // random horizontal flip of training images
+  int64_t crop_pad = 0;            // random crop after padding by this many pixels
+  bool skip_bad = false;           // go on when a file is broken, and count it
   int64_t decode_bytes = 1 << 20;  // memory for decoding one picture
 };
 
 struct OptimizerChoice {
-  std::string name = "sgd";          // sgd | adam | adamw
-  double momentum = 0.9;             // sgd
-  bool nesterov = false;             // sgd
+  std::string name = "sgd";  // sgd | adam | adamw
+  double momentum = 0.9;     // sgd
+  bool nesterov = false;     // sgd
   double weight_decay = 0;
   double learning_rate = 0.05;
-  std::string schedule = "cosine";   // constant | step | cosine
-  double warmup_epochs = 0;          // linear, from 0
+  std::string schedule = "cosine";        // constant | step | cosine
+  double warmup_epochs = 0;               // linear, from 0
   std::vector<int64_t> step_epochs = {};  // step: multiply by step_factor at these epochs
   double step_factor = 0.1;
 };
@@ -64,14 +64,14 @@ struct TrainOptions {
   DataChoice data;
   OptimizerChoice optimizer;
   int64_t epochs = 1;
-  int64_t budget_bytes = 0;          // of the whole process; 0: no bound
+  int64_t budget_bytes = 0;  // of the whole process; 0: no bound
   uint64_t seed = 0;
-  int threads = 0;                   // 0: all cores
-  std::string backend = "auto";      // auto | onednn | portable
-  std::string run_folder;            // empty: nothing is written
-  std::string initial_weights;       // a safetensors file; empty: fresh weights
-  bool resume = false;               // continue what is in run_folder
-  int64_t checkpoint_every = 0;      // steps; 0: at the end of each epoch
+  int threads = 0;               // 0: all cores
+  std::string backend = "auto";  // auto | onednn | portable
+  std::string run_folder;        // empty: nothing is written
+  std::string initial_weights;   // a safetensors file; empty: fresh weights
+  bool resume = false;           // continue what is in run_folder
+  int64_t checkpoint_every = 0;  // steps; 0: at the end of each epoch
 };
 
 inline constexpr std::array<const char*, 7> kCategoryNames = {
@@ -87,14 +87,14 @@ struct PeakTensor {
 struct PlanReport {
   bool fits = false;
   int64_t budget_bytes = 0;
-  int64_t process_bytes = 0;           // fixed + arena
-  int64_t fixed_bytes = 0;             // code, libraries, generated kernels, heap
+  int64_t process_bytes = 0;  // fixed + arena
+  int64_t fixed_bytes = 0;    // code, libraries, generated kernels, heap
   int64_t arena_bytes = 0;
-  int64_t lower_bound_bytes = 0;       // no placement needs a smaller arena
+  int64_t lower_bound_bytes = 0;  // no placement needs a smaller arena
   int64_t smallest_budget_bytes = 0;
   std::array<int64_t, 7> by_category = {};  // live at the peak step, as in kCategoryNames
-  double predicted_step_seconds = 0;   // 0: not known, see `calibrate`
-  std::string promise;                 // bit_exact | same_math | approximate
+  double predicted_step_seconds = 0;        // 0: not known, see `calibrate`
+  std::string promise;                      // bit_exact | same_math | approximate
   std::vector<std::string> techniques;
   std::string peak_step;
   std::vector<PeakTensor> peak_tensors;  // the largest that are live there
@@ -102,35 +102,35 @@ struct PlanReport {
 
 // How training goes, after each step.
 struct Progress {
-  int64_t epoch = 0, epochs = 0;   // zero-based
-  int64_t step = 0, steps = 0;     // in this epoch, zero-based
-  double loss = 0;                 // mean over the steps of this epoch so far
+  int64_t epoch = 0, epochs = 0;  // zero-based
+  int64_t step = 0, steps = 0;    // in this epoch, zero-based
+  double loss = 0;                // mean over the steps of this epoch so far
   double learning_rate = 0;
   double samples_per_second = 0;
   double seconds_left = 0;
-  int64_t resident_bytes = 0;      // of the process, now
-  int64_t process_bytes = 0;       // planned
+  int64_t resident_bytes = 0;  // of the process, now
+  int64_t process_bytes = 0;   // planned
   int64_t budget_bytes = 0;
-  bool epoch_done = false;         // then: test loss and accuracy are there
+  bool epoch_done = false;  // then: test loss and accuracy are there
   double test_loss = 0;
   double test_accuracy = 0;
 };
 
 struct TrainReport {
   PlanReport plan;
-  bool trained = false;            // false: the plan did not fit
-  int64_t peak_rss_bytes = 0;      // measured (VmHWM)
+  bool trained = false;        // false: the plan did not fit
+  int64_t peak_rss_bytes = 0;  // measured (VmHWM)
   double step_seconds_median = 0;
   double samples_per_second = 0;
-  double loss = 0;                 // on the test split
-  double accuracy = 0;             // on the test split
-  int64_t skipped_examples = 0;    // broken files, with skip_bad
-  std::string weights_file;        // the trained model, when there is a run folder
+  double loss = 0;               // on the test split
+  double accuracy = 0;           // on the test split
+  int64_t skipped_examples = 0;  // broken files, with skip_bad
+  std::string weights_file;      // the trained model, when there is a run folder
 };
 
 struct EvalReport {
   PlanReport plan;
-  bool evaluated = false;          // false: the plan did not fit
+  bool evaluated = false;  // false: the plan did not fit
   int64_t peak_rss_bytes = 0;
   int64_t examples = 0;
   double samples_per_second = 0;
@@ -143,12 +143,12 @@ struct EvalReport {
 struct LayerProfile {
   std::string name;
   std::string op;
-  std::vector<int64_t> shape;      // of the output
+  std::vector<int64_t> shape;  // of the output
   int64_t parameters = 0;
   int64_t forward_flops = 0;
   int64_t backward_flops = 0;
-  int64_t saved_bytes = 0;         // kept from forward to backward, each tensor counted once
-  int64_t temporary_bytes = 0;     // largest other memory of one of the layer's steps
+  int64_t saved_bytes = 0;      // kept from forward to backward, each tensor counted once
+  int64_t temporary_bytes = 0;  // largest other memory of one of the layer's steps
 };
 
 // Measures what this machine does with the chosen backend and threads, once, and keeps the figures

@@ -28,8 +28,9 @@ void open_folder(const TrainOptions& options) {
 
 TrainReport train(const TrainOptions& options,
                   const std::function<void(const Progress&)>& on_progress) {
-  require(!options.data.path.empty(), "training needs data: a folder or a name such as "
-                                      "fashion-mnist");
+  require(!options.data.path.empty(),
+          "training needs data: a folder or a name such as "
+          "fashion-mnist");
   Setup setup = prepare(options, true);
   open_folder(setup.options);
   const Plan plan = make_plan(std::move(setup.request), setup.machine);

@@ -40,7 +40,7 @@ struct KernelChoice {
   std::vector<Layout> inputs;      // what the kernel needs; undecided where absent
   std::vector<Layout> outputs;     // what it makes; the node's outputs, then its updates
   int64_t scratch_bytes = 0;
-  std::string implementation;      // for people: "portable", "jit:avx512_core"
+  std::string implementation;  // for people: "portable", "jit:avx512_core"
 };
 
 // For a node, a kernel and its scratch bytes.

@@ -24,7 +24,7 @@ void parallel_for(int64_t count, int64_t grain, const Body& body) {
     return;
   }
 #ifdef _OPENMP
-#pragma omp parallel for schedule(static, 1) num_threads(static_cast<int>(pieces))
+#pragma omp parallel for schedule(static, 1) num_threads(static_cast <int>(pieces))
 #endif
   for (int64_t p = 0; p < pieces; ++p) {
     body(count * p / pieces, count * (p + 1) / pieces);

@@ -13,8 +13,8 @@ int64_t peak_resident_bytes();
 // call when they start.
 void share_one_heap();
 
-// Lets go of the program's and libraries' code pages: those that are needed again come back from the
-// page cache, those that only planning ran do not.
+// Lets go of the program's and libraries' code pages: those that are needed again come back from
+// the page cache, those that only planning ran do not.
 void release_code_pages();
 
 // Gives free heap pages back to the system, so that what is resident is what is used.

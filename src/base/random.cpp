@@ -26,8 +26,8 @@ std::array<uint32_t, 4> philox(std::array<uint32_t, 4> c, std::array<uint32_t, 2
 }
 
 uint64_t RandomStream::bits(uint64_t index) const {
-  const auto r = philox({low(index), high(index), low(stream_), high(stream_)},
-                        {low(seed_), high(seed_)});
+  const auto r =
+      philox({low(index), high(index), low(stream_), high(stream_)}, {low(seed_), high(seed_)});
   return uint64_t{r[0]} << 32 | r[1];
 }
 
@@ -45,8 +45,8 @@ double RandomStream::normal(uint64_t index) const {
 
 int64_t RandomStream::below(uint64_t index, int64_t bound) const {
   // The bias of a 64-bit multiply-shift is under 2^-32 for every bound that we use.
-  return static_cast<int64_t>((static_cast<unsigned __int128>(bits(index)) *
-                               static_cast<uint64_t>(bound)) >> 64);
+  return static_cast<int64_t>(
+      (static_cast<unsigned __int128>(bits(index)) * static_cast<uint64_t>(bound)) >> 64);
 }
 
 Permutation::Permutation(int64_t size, uint64_t seed, uint64_t stream)

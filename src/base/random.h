@@ -15,9 +15,9 @@ class RandomStream {
  public:
   RandomStream(uint64_t seed, uint64_t stream) : seed_(seed), stream_(stream) {}
 
-  uint64_t bits(uint64_t index) const;     // 64 random bits
-  double uniform(uint64_t index) const;    // in [0, 1)
-  double normal(uint64_t index) const;     // mean 0, variance 1 (Box-Muller)
+  uint64_t bits(uint64_t index) const;                 // 64 random bits
+  double uniform(uint64_t index) const;                // in [0, 1)
+  double normal(uint64_t index) const;                 // mean 0, variance 1 (Box-Muller)
   int64_t below(uint64_t index, int64_t bound) const;  // in [0, bound)
 
  private:

@@ -8,40 +8,56 @@ namespace thimble {
 int64_t element_bytes(ElementType type) {
   switch (type) {
     case ElementType::f32:
-    case ElementType::i32: return 4;
-    case ElementType::u8: return 1;
+    case ElementType::i32:
+      return 4;
+    case ElementType::u8:
+      return 1;
   }
   return 0;
 }
 
 const char* name_of(ElementType type) {
   switch (type) {
-    case ElementType::f32: return "f32";
-    case ElementType::i32: return "i32";
-    case ElementType::u8: return "u8";
+    case ElementType::f32:
+      return "f32";
+    case ElementType::i32:
+      return "i32";
+    case ElementType::u8:
+      return "u8";
   }
   return "?";
 }
 
 const char* name_of(Role role) {
   switch (role) {
-    case Role::data: return "data";
-    case Role::weight: return "weight";
-    case Role::statistic: return "statistic";
-    case Role::optimizer: return "optimizer";
-    case Role::activation: return "activation";
-    case Role::gradient: return "gradient";
-    case Role::difference: return "difference";
-    case Role::metric: return "metric";
+    case Role::data:
+      return "data";
+    case Role::weight:
+      return "weight";
+    case Role::statistic:
+      return "statistic";
+    case Role::optimizer:
+      return "optimizer";
+    case Role::activation:
+      return "activation";
+    case Role::gradient:
+      return "gradient";
+    case Role::difference:
+      return "difference";
+    case Role::metric:
+      return "metric";
   }
   return "?";
 }
 
 const char* name_of(Phase phase) {
   switch (phase) {
-    case Phase::forward: return "forward";
-    case Phase::backward: return "backward";
-    case Phase::update: return "update";
+    case Phase::forward:
+      return "forward";
+    case Phase::backward:
+      return "backward";
+    case Phase::update:
+      return "update";
   }
   return "?";
 }
@@ -61,8 +77,8 @@ TensorId Graph::add_tensor(Tensor tensor) {
 }
 
 TensorId Graph::find(std::string_view wanted) const {
-  const auto it =
-      std::find_if(tensors.begin(), tensors.end(), [&](const Tensor& t) { return t.name == wanted; });
+  const auto it = std::find_if(tensors.begin(), tensors.end(),
+                               [&](const Tensor& t) { return t.name == wanted; });
   return it == tensors.end() ? kNoTensor : static_cast<TensorId>(it - tensors.begin());
 }
 

@@ -49,17 +49,17 @@ struct Tensor {
   Shape shape;
   ElementType type = ElementType::f32;
   Role role = Role::activation;
-  Init init;                 // for weights and statistics
-  bool trainable = false;    // for weights: an optimizer updates it
+  Init init;               // for weights and statistics
+  bool trainable = false;  // for weights: an optimizer updates it
   friend bool operator==(const Tensor&, const Tensor&) = default;
 };
 
 struct Node {
   std::string op;
-  std::string name;                // of the layer, for people
-  std::vector<TensorId> inputs;    // kNoTensor where an optional one is absent
-  std::vector<TensorId> outputs;   // kNoTensor where nobody asked for it
-  std::vector<TensorId> updates;   // persistent tensors overwritten in place, after every reader
+  std::string name;               // of the layer, for people
+  std::vector<TensorId> inputs;   // kNoTensor where an optional one is absent
+  std::vector<TensorId> outputs;  // kNoTensor where nobody asked for it
+  std::vector<TensorId> updates;  // persistent tensors overwritten in place, after every reader
   Attributes attributes;
   Phase phase = Phase::forward;
   friend bool operator==(const Node&, const Node&) = default;

@@ -39,10 +39,12 @@ class Walk {
 
  private:
   template <class... Parts>
-  void fault(const Parts&... parts) { faults_.push_back(str_cat(parts...)); }
+  void fault(const Parts&... parts) {
+    faults_.push_back(str_cat(parts...));
+  }
 
-  // Persistent blocks that no buffer of this schedule owns: the next batch, the loader's memory, the
-  // other program's tensors. Nobody may write there.
+  // Persistent blocks that no buffer of this schedule owns: the next batch, the loader's memory,
+  // the other program's tensors. Nobody may write there.
   void reserve_the_rest() {
     std::vector<bool> owned(plan_.blocks.size());
     for (const auto* owners : {&plan_.block_of_buffer, &plan_.block_of_scratch}) {
@@ -184,7 +186,8 @@ std::vector<std::string> find_faults(const Schedule& schedule, const MemoryPlan&
 void check_plan(const Schedule& schedule, const MemoryPlan& plan) {
   const std::vector<std::string> faults = find_faults(schedule, plan);
   if (faults.empty()) return;
-  std::string text = str_cat("the memory plan of ", schedule.name, " has ", faults.size(), " faults");
+  std::string text =
+      str_cat("the memory plan of ", schedule.name, " has ", faults.size(), " faults");
   for (size_t i = 0; i < faults.size() && i < 5; ++i) text += "\n  " + faults[i];
   throw InternalError(text);
 }

@@ -14,8 +14,8 @@ using OrderList = std::vector<size_t>;
 // First fit in the given order: the lowest gap between the placed blocks that live at the same
 // time. `offsets` is the result; stops early once `limit` is exceeded.
 int64_t first_fit(const std::vector<Block>& blocks, const OrderList& order,
-                  const std::vector<std::vector<size_t>>& neighbours,
-                  std::vector<int64_t>& offsets, int64_t limit) {
+                  const std::vector<std::vector<size_t>>& neighbours, std::vector<int64_t>& offsets,
+                  int64_t limit) {
   std::fill(offsets.begin(), offsets.end(), int64_t{-1});
   std::vector<std::pair<int64_t, int64_t>> taken;
   int64_t top = 0;
@@ -52,12 +52,10 @@ std::vector<std::vector<size_t>> overlapping(const std::vector<Block>& blocks) {
 std::vector<OrderList> starting_orders(const std::vector<Block>& blocks) {
   using Key = std::function<int64_t(const Block&)>;
   const auto length = [](const Block& b) { return int64_t{b.range.last} - b.range.first; };
-  const std::vector<Key> keys = {
-      [](const Block& b) { return b.bytes; },
-      length,
-      [&](const Block& b) { return b.bytes * length(b); },
-      [](const Block& b) { return -int64_t{b.range.first}; },
-      [](const Block& b) { return int64_t{b.range.last}; }};
+  const std::vector<Key> keys = {[](const Block& b) { return b.bytes; }, length,
+                                 [&](const Block& b) { return b.bytes * length(b); },
+                                 [](const Block& b) { return -int64_t{b.range.first}; },
+                                 [](const Block& b) { return int64_t{b.range.last}; }};
   std::vector<OrderList> orders;
   for (const Key& key : keys) {
     OrderList order(blocks.size());
@@ -121,7 +119,8 @@ int64_t place_blocks(std::vector<Block>& blocks) {
       for (size_t i = 0; i < order.size(); ++i) {
         if (best_offsets[order[i]] + blocks[order[i]].bytes > bound) high.push_back(i);
       }
-      const auto pick = random.below(static_cast<uint64_t>(3 * t), static_cast<int64_t>(high.size()));
+      const auto pick =
+          random.below(static_cast<uint64_t>(3 * t), static_cast<int64_t>(high.size()));
       from = high[static_cast<size_t>(pick)];
     } else {
       from = static_cast<size_t>(random.below(static_cast<uint64_t>(3 * t + 1), size));

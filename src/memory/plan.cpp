@@ -85,8 +85,10 @@ class Planner {
     if (step.scratch_bytes == 0) return;
     plan_.block_of_scratch[at(s)] = static_cast<int32_t>(plan_.blocks.size());
     plan_.blocks.push_back({str_cat("scratch of ", step.op, ' ', step.name),
-                            round_up(step.scratch_bytes, kAlignment), {s, s + 1},
-                            Category::scratchpad, -1});
+                            round_up(step.scratch_bytes, kAlignment),
+                            {s, s + 1},
+                            Category::scratchpad,
+                            -1});
   }
 
   BufferId reusable_input(const Step& step, int32_t s, size_t output,

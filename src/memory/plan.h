@@ -22,7 +22,7 @@ inline bool overlaps(LiveRange a, LiveRange b) { return a.first < b.last && b.fi
 // Bytes at one place. Buffers that follow each other in place share a block.
 struct Block {
   std::string name;
-  int64_t bytes = 0;   // rounded up to kAlignment
+  int64_t bytes = 0;  // rounded up to kAlignment
   LiveRange range;
   Category category = Category::temporaries;
   int64_t offset = -1;
@@ -36,8 +36,8 @@ struct MemoryPlan {
   std::vector<int32_t> block_of_scratch;  // by step; -1: none
   int64_t persistent_bytes = 0;
   int64_t arena_bytes = 0;
-  int64_t lower_bound_bytes = 0;          // largest sum of live bytes over the steps
-  int32_t peak_step = 0;                  // where that happens
+  int64_t lower_bound_bytes = 0;  // largest sum of live bytes over the steps
+  int32_t peak_step = 0;          // where that happens
 };
 
 // Memory that outlives a schedule's own buffers: a second slot for the next batch, the loader.

@@ -5,8 +5,9 @@
 namespace thimble {
 namespace {
 
-constexpr Separable kBlocks[] = {{64, 1},  {128, 2}, {128, 1}, {256, 2}, {256, 1},  {512, 2}, {512, 1},
-                             {512, 1}, {512, 1}, {512, 1}, {512, 1}, {1024, 2}, {1024, 1}};
+constexpr Separable kBlocks[] = {{64, 1},  {128, 2},  {128, 1}, {256, 2}, {256, 1},
+                                 {512, 2}, {512, 1},  {512, 1}, {512, 1}, {512, 1},
+                                 {512, 1}, {1024, 2}, {1024, 1}};
 
 Graph build(const ModelOptions& o) { return mobile_net("mobilenet_v1", o, 2, kBlocks); }
 

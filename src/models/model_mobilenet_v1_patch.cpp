@@ -7,7 +7,7 @@ namespace thimble {
 namespace {
 
 constexpr Separable kBlocks[] = {{64, 1},  {128, 2}, {128, 1},  {256, 2},
-                             {256, 1}, {512, 2}, {1024, 1}, {1024, 1}};
+                                 {256, 1}, {512, 2}, {1024, 1}, {1024, 1}};
 
 Graph build(const ModelOptions& o) { return mobile_net("mobilenet_v1_patch", o, 1, kBlocks); }
 

@@ -15,11 +15,22 @@ struct Geometry {
   int64_t stride_h, stride_w, top, left, dilation_h, dilation_w;
 
   Geometry(const Attributes& a, const Shape& src, const Shape& weights, const Shape& dst)
-      : n(src[0]), c(src[1]), h(src[2]), w(src[3]), o(weights[0]), p(dst[2]), q(dst[3]),
-        r(weights[2]), s(weights[3]), groups(a.integer("groups")),
-        stride_h(a.integers("stride")[0]), stride_w(a.integers("stride")[1]),
-        top(a.integers("padding")[0]), left(a.integers("padding")[1]),
-        dilation_h(a.integers("dilation")[0]), dilation_w(a.integers("dilation")[1]) {}
+      : n(src[0]),
+        c(src[1]),
+        h(src[2]),
+        w(src[3]),
+        o(weights[0]),
+        p(dst[2]),
+        q(dst[3]),
+        r(weights[2]),
+        s(weights[3]),
+        groups(a.integer("groups")),
+        stride_h(a.integers("stride")[0]),
+        stride_w(a.integers("stride")[1]),
+        top(a.integers("padding")[0]),
+        left(a.integers("padding")[1]),
+        dilation_h(a.integers("dilation")[0]),
+        dilation_w(a.integers("dilation")[1]) {}
 
   int64_t group_in() const { return c / groups; }
   int64_t group_out() const { return o / groups; }
@@ -208,19 +219,24 @@ std::vector<TensorSpec> infer_forward(const OpShapes& s) {
   require(std::min({stride[0], stride[1], dilation[0], dilation[1]}) > 0 &&
               *std::min_element(pad.begin(), pad.end()) >= 0,
           "conv2d: stride and dilation must be positive, padding not negative");
-  const int64_t p = output_size(s.inputs[0][2], weights[2], stride[0], dilation[0], pad[0] + pad[2]);
-  const int64_t q = output_size(s.inputs[0][3], weights[3], stride[1], dilation[1], pad[1] + pad[3]);
-  const auto reach = [&](int i) { return dilation[static_cast<size_t>(i)] * (weights[2 + i] - 1) + 1; };
-  require(s.inputs[0][2] + pad[0] + pad[2] >= reach(0) && s.inputs[0][3] + pad[1] + pad[3] >= reach(1),
-          "conv2d: the kernel ", weights, " is larger than the padded image ", s.inputs[0]);
+  const int64_t p =
+      output_size(s.inputs[0][2], weights[2], stride[0], dilation[0], pad[0] + pad[2]);
+  const int64_t q =
+      output_size(s.inputs[0][3], weights[3], stride[1], dilation[1], pad[1] + pad[3]);
+  const auto reach = [&](int i) {
+    return dilation[static_cast<size_t>(i)] * (weights[2 + i] - 1) + 1;
+  };
+  require(
+      s.inputs[0][2] + pad[0] + pad[2] >= reach(0) && s.inputs[0][3] + pad[1] + pad[3] >= reach(1),
+      "conv2d: the kernel ", weights, " is larger than the padded image ", s.inputs[0]);
   return {{{s.inputs[0][0], weights[0], p, q}}};
 }
 
 std::vector<Parameter> parameters(const OpShapes& s) {
   const Shape weights = weights_shape(s);
   // He initialisation for ReLU, fan out (arXiv 1502.01852), as torchvision's classifiers.
-  const double fan_out = static_cast<double>(weights[0] / s.attributes.integer("groups") *
-                                             weights[2] * weights[3]);
+  const double fan_out =
+      static_cast<double>(weights[0] / s.attributes.integer("groups") * weights[2] * weights[3]);
   std::vector<Parameter> all = {
       {1, "weight", weights, {Init::Kind::normal, std::sqrt(2 / fan_out)}, Role::weight}};
   if (s.attributes.integer("bias") != 0) all.push_back({2, "bias", {weights[0]}, {}, Role::weight});
@@ -230,8 +246,8 @@ std::vector<Parameter> parameters(const OpShapes& s) {
 void gradient(GradientBuilder& g) {
   if (g.wants(1) || g.wants(2)) {
     Attributes a = g.attributes();
-    const auto diffs = g.emit("conv2d_backward_weights", {g.input(0), g.diff_output()}, a,
-                              {true, g.wants(2)});
+    const auto diffs =
+        g.emit("conv2d_backward_weights", {g.input(0), g.diff_output()}, a, {true, g.wants(2)});
     if (g.wants(1)) g.set_diff_input(1, diffs[0]);
     if (g.wants(2)) g.set_diff_input(2, diffs[1]);
   }
@@ -311,9 +327,7 @@ void define_conv2d(OpTable& table) {
     return Spatial{Spatial::Kind::window, a.integers("kernel"), a.integers("stride"),
                    a.integers("padding"), a.integers("dilation")};
   };
-  def.flops = [](const OpShapes& s) {
-    return flops(infer_forward(s)[0].shape, s.inputs[1]);
-  };
+  def.flops = [](const OpShapes& s) { return flops(infer_forward(s)[0].shape, s.inputs[1]); };
   def.kernels = portable_kernels<Forward>();
   table.add(def);
   table.add(backward_data());

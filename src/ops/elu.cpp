@@ -13,7 +13,8 @@ struct Elu {
   T operator()(T x) const {
     return branch_value(x) > 0 ? x : T(alpha) * exp_minus_one(x);
   }
-  // alpha * exp(x) is the output plus alpha; the output has the sign of x because alpha is positive.
+  // alpha * exp(x) is the output plus alpha; the output has the sign of x because alpha is
+  // positive.
   template <class T>
   T slope(T dst) const {
     return branch_value(dst) > 0 ? T(1) : dst + T(alpha);
@@ -41,8 +42,8 @@ void define_elu(OpTable& table) {
               .attributes = {{"alpha", 1.0, "minus the limit far below zero, positive"}},
               .saves_output = true,
               .check = [](const Attributes& a) {
-                require(a.real("alpha") > 0, "elu: alpha must be positive, got ",
-                        a.real("alpha"), "; use relu for 0");
+                require(a.real("alpha") > 0, "elu: alpha must be positive, got ", a.real("alpha"),
+                        "; use relu for 0");
               }});
 }
 

@@ -6,18 +6,20 @@ namespace {
 struct Relu {
   explicit Relu(const Attributes&) {}
   template <class T>
-  T operator()(T x) const { return branch_value(x) > 0 ? x : T(0); }
+  T operator()(T x) const {
+    return branch_value(x) > 0 ? x : T(0);
+  }
   template <class T>
-  T slope(T dst) const { return branch_value(dst) > 0 ? T(1) : T(0); }
+  T slope(T dst) const {
+    return branch_value(dst) > 0 ? T(1) : T(0);
+  }
 };
 
 }  // namespace
 
 void define_relu(OpTable& table) {
-  define_activation<Relu>(table, {.name = "relu",
-                                  .summary = "max(x, 0)",
-                                  .onnx = "Relu",
-                                  .saves_output = true});
+  define_activation<Relu>(
+      table, {.name = "relu", .summary = "max(x, 0)", .onnx = "Relu", .saves_output = true});
 }
 
 }  // namespace thimble

@@ -45,8 +45,8 @@ void define_sgd(OpTable& table) {
                     {"weight_decay", 0.0, "added to the gradient, times the weight"}};
   def.inputs = {{"weights"}, {"diff_weights"}, {"lr"}, {"counter", true}, {"momentum", true}};
   def.infer = [](const OpShapes& s) {
-    require(s.inputs[0] == s.inputs[1], "sgd: weights ", s.inputs[0], " and gradient ",
-            s.inputs[1], " must have one shape");
+    require(s.inputs[0] == s.inputs[1], "sgd: weights ", s.inputs[0], " and gradient ", s.inputs[1],
+            " must have one shape");
     return std::vector<TensorSpec>{};
   };
   def.parameters = [](const OpShapes& s) {

@@ -48,10 +48,11 @@ double best_seconds(Backend& backend, const Graph& graph, int runs) {
 
 double time_convolution(Backend& backend, int64_t channels, int64_t pixels, int runs) {
   GraphBuilder b("calibration");
-  const TensorId x = b.graph().add_tensor({"x", {4, channels, pixels, pixels}, ElementType::f32,
-                                           Role::weight, {}, false});
+  const TensorId x = b.graph().add_tensor(
+      {"x", {4, channels, pixels, pixels}, ElementType::f32, Role::weight, {}, false});
   b.layer("conv2d", "conv", {x},
-          {{"out_channels", channels}, {"kernel", both(3)},
+          {{"out_channels", channels},
+           {"kernel", both(3)},
            {"padding", std::vector<int64_t>{1, 1, 1, 1}}});
   return best_seconds(backend, b.graph(), runs);
 }

@@ -8,9 +8,9 @@ namespace thimble {
 
 // What this machine does with one backend and thread count, measured once.
 struct Machine {
-  double flops_per_second = 0;   // of a dense convolution
-  double bytes_per_second = 0;   // of memory, read and written
-  double seconds_per_step = 0;   // to start one kernel
+  double flops_per_second = 0;  // of a dense convolution
+  double bytes_per_second = 0;  // of memory, read and written
+  double seconds_per_step = 0;  // to start one kernel
   friend bool operator==(const Machine&, const Machine&) = default;
 };
 
@@ -24,8 +24,8 @@ Machine measure_machine(const std::string& backend, int threads, const std::stri
 // folder.
 std::string machine_cache_file(const std::string& backend, int threads);
 
-// Roofline: each kernel takes the longer of its arithmetic and its memory traffic. 0 (not known) for
-// a machine that was not measured.
+// Roofline: each kernel takes the longer of its arithmetic and its memory traffic. 0 (not known)
+// for a machine that was not measured.
 double predict_seconds(const Schedule& schedule, const Machine& machine);
 
 }  // namespace thimble

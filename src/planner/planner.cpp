@@ -112,9 +112,12 @@ void describe_peak(Plan& plan, const Program& program) {
 
 const char* name_of(Promise promise) {
   switch (promise) {
-    case Promise::bit_exact: return "bit_exact";
-    case Promise::same_math: return "same_math";
-    case Promise::approximate: return "approximate";
+    case Promise::bit_exact:
+      return "bit_exact";
+    case Promise::same_math:
+      return "same_math";
+    case Promise::approximate:
+      return "approximate";
   }
   return "?";
 }
@@ -133,7 +136,8 @@ Plan make_plan(PlanRequest request, const Machine& machine) {
   release_free_heap();
   // Planning itself may have needed more than the arena will: the peak remembers it.
   plan.fixed_bytes = round_up(std::max(resident_bytes() + late_bytes(request, main.schedule),
-                                       peak_resident_bytes() - plan.arena_bytes), 4 * kKiB);
+                                       peak_resident_bytes() - plan.arena_bytes),
+                              4 * kKiB);
   plan.process_bytes = plan.fixed_bytes + plan.arena_bytes;
   plan.smallest_budget_bytes = round_up(plan.process_bytes + kStartJitter, 64 * kKiB);
   plan.budget_bytes = request.budget_bytes;

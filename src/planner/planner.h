@@ -19,11 +19,11 @@ const char* name_of(Promise promise);
 
 // What to plan for.
 struct PlanRequest {
-  Graph forward;                // ends in "loss" and "correct"
-  bool training = true;         // false: evaluation only
+  Graph forward;         // ends in "loss" and "correct"
+  bool training = true;  // false: evaluation only
   OptimizerSpec optimizer;
   std::string backend = "auto";
-  int64_t budget_bytes = 0;     // of the whole process; 0: no bound
+  int64_t budget_bytes = 0;               // of the whole process; 0: no bound
   std::vector<Reservation> reservations;  // the data loader's memory, the second batch slot
   // Runs once what training will run beside the kernels (decoding a picture), so that its code and
   // state are resident when bytes are measured. May be empty.
@@ -43,10 +43,10 @@ struct Plan {
   Program evaluate;  // the same weights, at the same places
   bool fits = false;
   int64_t budget_bytes = 0;
-  int64_t fixed_bytes = 0;          // code, libraries, generated kernels, heap: all but the arena
+  int64_t fixed_bytes = 0;  // code, libraries, generated kernels, heap: all but the arena
   int64_t arena_bytes = 0;
-  int64_t process_bytes = 0;        // fixed + arena: the peak of resident memory
-  int64_t lower_bound_bytes = 0;    // no placement of these tensors needs a smaller arena
+  int64_t process_bytes = 0;      // fixed + arena: the peak of resident memory
+  int64_t lower_bound_bytes = 0;  // no placement of these tensors needs a smaller arena
   int64_t smallest_budget_bytes = 0;
   std::array<int64_t, kCategories> by_category = {};  // live at the peak step
   std::string peak_step;

@@ -49,8 +49,8 @@ void Executor::bind(size_t s) {
   };
   resolve(step.inputs, inputs_);
   resolve(step.outputs, outputs_);
-  step.kernel->bind({{inputs_.data(), step.inputs.size()},
-                     {outputs_.data(), step.outputs.size()}, scratch_[s]});
+  step.kernel->bind(
+      {{inputs_.data(), step.inputs.size()}, {outputs_.data(), step.outputs.size()}, scratch_[s]});
 }
 
 void Executor::use_slot(size_t slot) {

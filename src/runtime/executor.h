@@ -34,10 +34,10 @@ class Executor {
 
   const Schedule& schedule_;
   std::vector<Slots> slots_;
-  std::vector<void*> addresses_;          // by buffer; null when it has no place
-  std::vector<void*> scratch_;            // by step
-  std::vector<void*> inputs_, outputs_;   // for bind
-  std::vector<size_t> slot_steps_;        // steps that touch a tensor with slots
+  std::vector<void*> addresses_;         // by buffer; null when it has no place
+  std::vector<void*> scratch_;           // by step
+  std::vector<void*> inputs_, outputs_;  // for bind
+  std::vector<size_t> slot_steps_;       // steps that touch a tensor with slots
   size_t slot_ = 0;
 };
 

@@ -52,9 +52,7 @@ std::unique_ptr<BatchLoader> Session::open_loader(bool training) {
   return std::make_unique<BatchLoader>(data, options, named<void>(kLoaderMemory), memory);
 }
 
-Session::Result Session::metrics() const {
-  return {*loss_, *correct_};
-}
+Session::Result Session::metrics() const { return {*loss_, *correct_}; }
 
 Session::Result Session::train_step(int slot, double learning_rate, int64_t step) {
   *learning_rate_ = static_cast<float>(learning_rate);

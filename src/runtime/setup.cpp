@@ -11,7 +11,7 @@ namespace thimble {
 namespace {
 
 ModelOptions model_options(const ModelChoice& c) {
-  return {c.batch, c.channels, c.height, c.width_px, c.classes,
+  return {c.batch, c.channels, c.height,          c.width_px, c.classes,
           c.width, c.norm,     c.label_smoothing, c.variants};
 }
 
@@ -21,7 +21,8 @@ void complete_model(Setup& setup) {
   const Dataset* data = setup.test_data.get();
   if (data != nullptr) {
     require(choice.classes == 0 || choice.classes >= data->classes(), "the data has ",
-            data->classes(), " classes, but ", choice.classes, " were asked for; leave --classes out");
+            data->classes(), " classes, but ", choice.classes,
+            " were asked for; leave --classes out");
     if (choice.classes == 0) choice.classes = data->classes();
   }
   const ModelOptions full = resolve_options(find_model(choice.name), model_options(choice));
@@ -55,8 +56,8 @@ void reserve_data(Setup& setup) {
     loader_bytes = BatchLoader::workspace_bytes(*setup.train_data, setup.train_loader);
   }
   if (setup.test_data) {
-    loader_bytes = std::max(
-        loader_bytes, BatchLoader::workspace_bytes(*setup.test_data, setup.test_loader));
+    loader_bytes =
+        std::max(loader_bytes, BatchLoader::workspace_bytes(*setup.test_data, setup.test_loader));
   }
   setup.request.reservations = {{kNextImages, image_bytes}, {kNextLabels, m.batch * 4}};
   if (loader_bytes > 0) setup.request.reservations.push_back({kLoaderMemory, loader_bytes});

@@ -16,8 +16,8 @@ struct Setup {
   std::unique_ptr<Dataset> test_data;   // null when no data was named
   LoaderOptions train_loader, test_loader;
   PlanRequest request;
-  Machine machine;                      // all zero when it was not measured
-  std::string kernels;                  // Backend::identity
+  Machine machine;      // all zero when it was not measured
+  std::string kernels;  // Backend::identity
 };
 
 // Reservation names: where the loader puts the next batch, and its own memory.

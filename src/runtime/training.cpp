@@ -46,10 +46,10 @@ class StepTimes {
 
 // Where training stands; what a checkpoint file says beside the weights.
 struct Position {
-  int64_t step = 0;         // steps done since the beginning
-  double epoch_loss = 0;    // sum over the steps of this epoch
-  int64_t skipped = 0;      // broken examples so far
-  double seconds = 0;       // of training before this process
+  int64_t step = 0;       // steps done since the beginning
+  double epoch_loss = 0;  // sum over the steps of this epoch
+  int64_t skipped = 0;    // broken examples so far
+  double seconds = 0;     // of training before this process
 
   std::map<std::string, std::string> metadata() const {
     return {{"format", "thimble-checkpoint"},
@@ -69,8 +69,8 @@ struct Position {
       char* end = nullptr;
       const std::string text = get(name);
       const double value = std::strtod(text.c_str(), &end);
-      require(!text.empty() && *end == '\0' && value >= 0 && value < 0x1p53, path,
-              ": its ", name, " is '", text, "', needs a number");
+      require(!text.empty() && *end == '\0' && value >= 0 && value < 0x1p53, path, ": its ", name,
+              " is '", text, "', needs a number");
       return value;
     };
     return {static_cast<int64_t>(number("step")), number("epoch_loss"),
@@ -149,8 +149,8 @@ class Training {
       position_.skipped = skipped_before + loader->skipped();
       progress(lr, epoch, false);
       const bool last = position_.step % steps_per_epoch_ == 0;
-      const bool due = options_.checkpoint_every > 0 &&
-                       position_.step % options_.checkpoint_every == 0;
+      const bool due =
+          options_.checkpoint_every > 0 && position_.step % options_.checkpoint_every == 0;
       if (due && !last) checkpoint();
     }
   }
@@ -182,9 +182,10 @@ class Training {
     const auto same = [&](const char* what, const std::string& now) {
       const auto it = metadata.find(what);
       const std::string then = it == metadata.end() ? "(not said)" : it->second;
-      require(then == now, file, ": was written with ", what, " ", then, ", but now it is ", now,
-              "; the run would not go on to the same result. To start a new run from these weights, "
-              "name another run folder and give them with --init");
+      require(
+          then == now, file, ": was written with ", what, " ", then, ", but now it is ", now,
+          "; the run would not go on to the same result. To start a new run from these weights, "
+          "name another run folder and give them with --init");
     };
     same("kernels", setup_.kernels);
     same("examples", std::to_string(setup_.train_data->size()));
@@ -213,8 +214,8 @@ class Training {
     p.loss = position_.epoch_loss / static_cast<double>(in_epoch);
     p.learning_rate = lr;
     p.samples_per_second = static_cast<double>(here * options_.model.batch) / seconds;
-    p.seconds_left = seconds / static_cast<double>(here) *
-                     static_cast<double>(total_steps_ - position_.step);
+    p.seconds_left =
+        seconds / static_cast<double>(here) * static_cast<double>(total_steps_ - position_.step);
     p.resident_bytes = resident_bytes();
     p.process_bytes = plan_.process_bytes;
     p.budget_bytes = plan_.budget_bytes;

@@ -19,10 +19,14 @@ uint64_t hash_of(const std::string& name) {
 
 float first_value(const Init& init, const RandomStream& random, uint64_t i) {
   switch (init.kind) {
-    case Init::Kind::zeros: return 0;
-    case Init::Kind::constant: return static_cast<float>(init.value);
-    case Init::Kind::normal: return static_cast<float>(init.value * random.normal(i));
-    case Init::Kind::uniform: return static_cast<float>(init.value * (2 * random.uniform(i) - 1));
+    case Init::Kind::zeros:
+      return 0;
+    case Init::Kind::constant:
+      return static_cast<float>(init.value);
+    case Init::Kind::normal:
+      return static_cast<float>(init.value * random.normal(i));
+    case Init::Kind::uniform:
+      return static_cast<float>(init.value * (2 * random.uniform(i) - 1));
   }
   return 0;
 }
@@ -53,12 +57,17 @@ WeightStore::WeightStore(const Schedule& schedule, const MemoryPlan& plan, std::
   }
   for (size_t b = 0; b < schedule.buffers.size(); ++b) {
     const Buffer& buffer = schedule.buffers[b];
-    const bool kept = buffer.category == Category::weights || buffer.category == Category::optimizer;
+    const bool kept =
+        buffer.category == Category::weights || buffer.category == Category::optimizer;
     const int32_t block = plan.block_of_buffer[b];
     if (!buffer.persistent || !kept || block < 0) continue;
-    Entry e{buffer.name, buffer.shape, buffer.init, buffer.category == Category::optimizer,
+    Entry e{buffer.name,
+            buffer.shape,
+            buffer.init,
+            buffer.category == Category::optimizer,
             buffer.shape.elements() * element_bytes(buffer.type),
-            arena + plan.blocks[static_cast<size_t>(block)].offset, nullptr};
+            arena + plan.blocks[static_cast<size_t>(block)].offset,
+            nullptr};
     for (const Transfer& transfer : schedule.transfers) {
       if (transfer.buffer == static_cast<BufferId>(b)) e.transfer = &transfer;
     }
@@ -99,8 +108,7 @@ void WeightStore::save(const std::string& path, bool with_optimizer,
   writer.finish();
 }
 
-std::map<std::string, std::string> WeightStore::load(const std::string& path,
-                                                     bool with_optimizer) {
+std::map<std::string, std::string> WeightStore::load(const std::string& path, bool with_optimizer) {
   const SafetensorsReader reader(path);
   for (const Entry& e : entries_) {
     if (e.optimizer && !with_optimizer) continue;
@@ -108,8 +116,9 @@ std::map<std::string, std::string> WeightStore::load(const std::string& path,
     std::byte* plain = e.transfer == nullptr ? e.place : staging_;
     reader.read(e.name, plain, e.bytes);
     const auto* values = reinterpret_cast<const float*>(plain);
-    require(std::all_of(values, values + e.shape.elements(), [](float v) { return std::isfinite(v); }),
-            path, ": tensor ", e.name, " holds values that are not numbers");
+    require(
+        std::all_of(values, values + e.shape.elements(), [](float v) { return std::isfinite(v); }),
+        path, ": tensor ", e.name, " holds values that are not numbers");
     if (e.transfer != nullptr) copy(e, *e.transfer->from_plain, staging_, e.place);
   }
   return reader.metadata();

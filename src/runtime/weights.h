@@ -34,7 +34,7 @@ class WeightStore {
     Shape shape;
     Init init;
     bool optimizer = false;
-    int64_t bytes = 0;                   // plain
+    int64_t bytes = 0;  // plain
     std::byte* place = nullptr;
     const Transfer* transfer = nullptr;  // null: the tensor is plain in the arena
   };

@@ -54,9 +54,12 @@ void hoist_updates(std::vector<Step>& steps) {
 
 const char* name_of(Order order) {
   switch (order) {
-    case Order::as_written: return "as_written";
-    case Order::early_update: return "early_update";
-    case Order::data_first: return "data_first";
+    case Order::as_written:
+      return "as_written";
+    case Order::early_update:
+      return "early_update";
+    case Order::data_first:
+      return "data_first";
   }
   return "?";
 }

@@ -11,13 +11,19 @@ size_t at(int32_t id) { return static_cast<size_t>(id); }
 Category category_of(const Tensor& tensor, bool read_by_backward) {
   switch (tensor.role) {
     case Role::weight:
-    case Role::statistic: return Category::weights;
-    case Role::optimizer: return Category::optimizer;
-    case Role::gradient: return Category::gradients;
+    case Role::statistic:
+      return Category::weights;
+    case Role::optimizer:
+      return Category::optimizer;
+    case Role::gradient:
+      return Category::gradients;
     case Role::data:
-    case Role::metric: return Category::data;
-    case Role::activation: return read_by_backward ? Category::saved : Category::temporaries;
-    case Role::difference: return Category::temporaries;
+    case Role::metric:
+      return Category::data;
+    case Role::activation:
+      return read_by_backward ? Category::saved : Category::temporaries;
+    case Role::difference:
+      return Category::temporaries;
   }
   return Category::temporaries;
 }
@@ -63,9 +69,8 @@ class Lowering {
       if (!b.layout.decided()) b.layout = plain_layout(b.shape);  // nobody reads or makes it
       b.bytes = b.layout.elements * element_bytes(b.type);
       b.category = category_of(graph_.tensor(b.tensor), saved[at(b.tensor)]);
-      if (b.persistent && std::none_of(fixed_.begin(), fixed_.end(), [&](const NamedLayout& f) {
-            return f.name == b.name;
-          })) {
+      if (b.persistent && std::none_of(fixed_.begin(), fixed_.end(),
+                                       [&](const NamedLayout& f) { return f.name == b.name; })) {
         fixed_.push_back({b.name, b.layout});
       }
     }
@@ -101,8 +106,16 @@ class Lowering {
 
   void lower(const Node& node) {
     KernelChoice choice = backend_.choose(graph_, node, layouts_);
-    Step step{node.op, node.name, node.phase, {}, {}, find_op(node.op).in_place,
-              choice.scratch_bytes, flops_of(graph_, node), choice.implementation, choice.kernel};
+    Step step{node.op,
+              node.name,
+              node.phase,
+              {},
+              {},
+              find_op(node.op).in_place,
+              choice.scratch_bytes,
+              flops_of(graph_, node),
+              choice.implementation,
+              choice.kernel};
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       step.inputs.push_back(node.inputs[i] == kNoTensor
                                 ? kNoBuffer
@@ -143,8 +156,16 @@ class Lowering {
     buffer.layout = layout;
     buffer.bytes = layout.elements * element_bytes(source.type);
     schedule_.buffers.push_back(std::move(buffer));
-    schedule_.steps.push_back({"reorder", source.name, phase, {tensor}, {copy}, {},
-                               choice.scratch_bytes, 0, choice.implementation, choice.kernel});
+    schedule_.steps.push_back({"reorder",
+                               source.name,
+                               phase,
+                               {tensor},
+                               {copy},
+                               {},
+                               choice.scratch_bytes,
+                               0,
+                               choice.implementation,
+                               choice.kernel});
     copies_[key] = {phase, copy};
     return copy;
   }
@@ -161,13 +182,20 @@ class Lowering {
 
 const char* name_of(Category category) {
   switch (category) {
-    case Category::weights: return "weights";
-    case Category::optimizer: return "optimizer";
-    case Category::gradients: return "gradients";
-    case Category::saved: return "saved";
-    case Category::temporaries: return "temporaries";
-    case Category::scratchpad: return "scratchpad";
-    case Category::data: return "data";
+    case Category::weights:
+      return "weights";
+    case Category::optimizer:
+      return "optimizer";
+    case Category::gradients:
+      return "gradients";
+    case Category::saved:
+      return "saved";
+    case Category::temporaries:
+      return "temporaries";
+    case Category::scratchpad:
+      return "scratchpad";
+    case Category::data:
+      return "data";
   }
   return "?";
 }

@@ -12,10 +12,10 @@ namespace thimble {
 
 // What a byte is spent on; the order is the order in which people read it.
 enum class Category : uint8_t {
-  weights,     // with running statistics
+  weights,  // with running statistics
   optimizer,
-  gradients,   // of weights
-  saved,       // forward results that the backward pass reads
+  gradients,  // of weights
+  saved,      // forward results that the backward pass reads
   temporaries,
   scratchpad,  // one step's working memory
   data         // batches, labels, the loader's buffers
@@ -32,8 +32,8 @@ struct Buffer {
   Layout layout;
   int64_t bytes = 0;
   Category category = Category::temporaries;
-  bool persistent = false;      // keeps its value between steps
-  Init init;                    // of weights and statistics
+  bool persistent = false;  // keeps its value between steps
+  Init init;                // of weights and statistics
 };
 
 using BufferId = int32_t;
@@ -42,10 +42,10 @@ inline constexpr BufferId kNoBuffer = -1;
 // One kernel call.
 struct Step {
   std::string op;
-  std::string name;                // of the layer
+  std::string name;  // of the layer
   Phase phase = Phase::forward;
   std::vector<BufferId> inputs;
-  std::vector<BufferId> outputs;   // the node's outputs, then its updates
+  std::vector<BufferId> outputs;  // the node's outputs, then its updates
   std::vector<InPlacePair> in_place;
   int64_t scratch_bytes = 0;
   int64_t flops = 0;

@@ -15,8 +15,8 @@ TEST(Elu, HoldsItsContract) {
 }
 
 TEST(Elu, BendsAtZeroTowardsMinusAlpha) {
-  const auto dst = run_op("elu", {.inputs = {f32({4}, exactly({2, 0, -1, -1000}))},
-                                  .attributes = {{"alpha", 0.5}}})[0];
+  const auto dst = run_op(
+      "elu", {.inputs = {f32({4}, exactly({2, 0, -1, -1000}))}, .attributes = {{"alpha", 0.5}}})[0];
   EXPECT_EQ(dst[0], 2);
   EXPECT_EQ(dst[1], 0);
   EXPECT_DOUBLE_EQ(dst[2], 0.5 * (std::exp(-1.0) - 1));
@@ -27,7 +27,9 @@ TEST(Elu, SavesItsOutput) { EXPECT_EQ(saved_by("elu", {.inputs = {f32({4})}}), "
 
 TEST(Elu, NeedsAPositiveAlpha) {
   expect_user_error(
-      [] { op_graph("elu", {.inputs = {f32({4})}, .attributes = {{"alpha", 0.0}}}); },
+      [] {
+        op_graph("elu", {.inputs = {f32({4})}, .attributes = {{"alpha", 0.0}}});
+      },
       "elu: alpha must be positive, got 0; use relu for 0");
 }
 

@@ -44,9 +44,12 @@ Dims dims_of(const Shape& shape) { return {shape.begin(), shape.end()}; }
 
 dnnl::memory::data_type data_type(ElementType type) {
   switch (type) {
-    case ElementType::f32: return dnnl::memory::data_type::f32;
-    case ElementType::i32: return dnnl::memory::data_type::s32;
-    case ElementType::u8: return dnnl::memory::data_type::u8;
+    case ElementType::f32:
+      return dnnl::memory::data_type::f32;
+    case ElementType::i32:
+      return dnnl::memory::data_type::s32;
+    case ElementType::u8:
+      return dnnl::memory::data_type::u8;
   }
   return dnnl::memory::data_type::undef;
 }
@@ -107,8 +110,8 @@ Desc Layouts::desc_of(const Shape& shape, ElementType type, const Layout& layout
   ensure(shape.rank() == 4 && (layout.tag == "nhwc" || layout.tag == block_tag()),
          "no oneDNN descriptor for ", shape, " as ", layout.tag);
   using Tag = dnnl::memory::format_tag;
-  const Tag tag = layout.tag == "nhwc" ? Tag::nhwc
-                                       : (vector::lanes() == 16 ? Tag::nChw16c : Tag::nChw8c);
+  const Tag tag =
+      layout.tag == "nhwc" ? Tag::nhwc : (vector::lanes() == 16 ? Tag::nChw16c : Tag::nChw8c);
   return {dims_of(shape), data_type(type), tag};
 }
 

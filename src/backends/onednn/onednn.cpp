@@ -20,13 +20,14 @@ bool has_huge_tensor(const Graph& graph, const Node& node) {
 
 class OneDnnBackend : public Backend {
  public:
-  OneDnnBackend() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) { define_all_fast(choosers_); }
+  OneDnnBackend() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+    define_all_fast(choosers_);
+  }
 
   std::string name() const override { return "onednn"; }
   std::string identity() const override {
     const dnnl_version_t* v = dnnl_version();
-    return str_cat("onednn ", v->major, '.', v->minor, '.', v->patch, ' ',
-                   vector::kernels().name);
+    return str_cat("onednn ", v->major, '.', v->minor, '.', v->patch, ' ', vector::kernels().name);
   }
 
   void begin(const Graph& graph) override { formats_.begin(graph); }

@@ -32,8 +32,7 @@ void PrimitiveKernel::add(const dnnl::primitive& primitive, const Desc& scratchp
 
 void PrimitiveKernel::add_reorder(const Desc& from_desc, Source from, const Desc& to_desc,
                                   Source to) {
-  const dnnl::reorder::primitive_desc desc(engine_, from_desc, engine_, to_desc,
-                                           user_scratchpad());
+  const dnnl::reorder::primitive_desc desc(engine_, from_desc, engine_, to_desc, user_scratchpad());
   add(dnnl::reorder(desc), desc.scratchpad_desc(),
       {{DNNL_ARG_FROM, from_desc, from}, {DNNL_ARG_TO, to_desc, to}});
 }
@@ -50,9 +49,15 @@ void PrimitiveKernel::bind(const KernelBuffers& buffers) {
     for (Bound& b : call.bound) {
       void* address = nullptr;
       switch (b.source.kind) {
-        case Source::Kind::input: address = buffers.inputs[b.source.index]; break;
-        case Source::Kind::output: address = buffers.outputs[b.source.index]; break;
-        case Source::Kind::scratch: address = scratch + b.source.index; break;
+        case Source::Kind::input:
+          address = buffers.inputs[b.source.index];
+          break;
+        case Source::Kind::output:
+          address = buffers.outputs[b.source.index];
+          break;
+        case Source::Kind::scratch:
+          address = scratch + b.source.index;
+          break;
       }
       if (b.is_scratchpad) address = scratch + reserved_bytes_;
       b.memory.set_data_handle(address);

@@ -12,7 +12,7 @@ namespace thimble::onednn {
 struct Source {
   enum class Kind : uint8_t { input, output, scratch };
   Kind kind = Kind::input;
-  size_t index = 0;    // of the input or output; in scratch: the offset in bytes
+  size_t index = 0;  // of the input or output; in scratch: the offset in bytes
 };
 inline Source input(size_t i) { return {Source::Kind::input, i}; }
 inline Source output(size_t i) { return {Source::Kind::output, i}; }
@@ -30,7 +30,8 @@ class PrimitiveKernel : public Kernel {
     Source source;
   };
   // Adds a primitive. Its scratchpad may share bytes with other primitives' scratchpads.
-  void add(const dnnl::primitive& primitive, const Desc& scratchpad, std::vector<Argument> arguments);
+  void add(const dnnl::primitive& primitive, const Desc& scratchpad,
+           std::vector<Argument> arguments);
   // Adds a reorder of `from` into fresh scratch bytes and returns the place of the copy.
   Source add_reorder(const Desc& from_desc, Source from, const Desc& to_desc);
   void add_reorder(const Desc& from_desc, Source from, const Desc& to_desc, Source to);

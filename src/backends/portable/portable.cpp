@@ -45,8 +45,8 @@ KernelChoice choose_portable(const Graph& graph, const Node& node,
   const OpDef& def = find_op(node.op);
   std::vector<TensorId> results = node.outputs;
   results.insert(results.end(), node.updates.begin(), node.updates.end());
-  const Shape full = results.empty() || results[0] == kNoTensor ? Shape{}
-                                                                : graph.tensor(results[0]).shape;
+  const Shape full =
+      results.empty() || results[0] == kNoTensor ? Shape{} : graph.tensor(results[0]).shape;
   const Layout shared =
       def.elementwise ? shared_layout(graph, node.inputs, full, layouts) : plain_layout(full);
   KernelChoice choice;

@@ -24,7 +24,7 @@ struct ActivationSpec {
 template <class F>
 struct ActivationForward {
   template <class T>
-    requires std::invocable<const F&, T>
+  requires std::invocable<const F&, T>
   static void run(const OpCall& call) {
     const F f(call.attributes);
     const T* src = call.in<T>(0);
@@ -38,7 +38,7 @@ struct ActivationForward {
 template <class F>
 struct ActivationBackward {
   template <class T>
-    requires std::invocable<const F&, T>
+  requires std::invocable<const F&, T>
   static void run(const OpCall& call) {
     const F f(call.attributes);
     const T* saved = call.in<T>(0);
@@ -73,7 +73,9 @@ void define_activation(OpTable& table, const ActivationSpec& spec) {
   };
   forward.in_place = {{0, 0}};
   forward.elementwise = true;
-  forward.spatial = [](const Attributes&) { return Spatial{Spatial::Kind::pointwise, {}, {}, {}, {}}; };
+  forward.spatial = [](const Attributes&) {
+    return Spatial{Spatial::Kind::pointwise, {}, {}, {}, {}};
+  };
   forward.kernels = portable_kernels<ActivationForward<F>>();
   table.add(forward);
 

@@ -119,9 +119,9 @@ TensorId GraphBuilder::layer(const std::string& op, const std::string& name,
 
 void GraphBuilder::classify(TensorId logits, double label_smoothing) {
   graph_.tensor(logits).name = "logits";
-  const auto outputs = layer_outputs("softmax_cross_entropy", "criterion",
-                                     {logits, labels(shape(logits)[0])},
-                                     {{"label_smoothing", label_smoothing}});
+  const auto outputs =
+      layer_outputs("softmax_cross_entropy", "criterion", {logits, labels(shape(logits)[0])},
+                    {{"label_smoothing", label_smoothing}});
   graph_.tensor(outputs[0]).name = "loss";
   graph_.tensor(outputs[0]).role = Role::metric;
   graph_.tensor(outputs[1]).name = "correct";

@@ -24,8 +24,8 @@ class GraphBuilder {
  public:
   explicit GraphBuilder(std::string name) { graph_.name = std::move(name); }
 
-  TensorId images(const Shape& shape);   // (N, C, H, W), tensor "images"
-  TensorId labels(int64_t batch);        // (N), tensor "labels": class indices, -1 to ignore
+  TensorId images(const Shape& shape);  // (N, C, H, W), tensor "images"
+  TensorId labels(int64_t batch);       // (N), tensor "labels": class indices, -1 to ignore
 
   // A node with its own weights: parameters that `inputs` leave out are made and initialised, and
   // are called `<name>.weight` and the like. Returns output 0.

@@ -17,7 +17,7 @@ class GradientBuilder {
   const Attributes& attributes() const { return node_.attributes; }
   const std::string& layer() const { return node_.name; }
   bool has_input(size_t i) const;
-  const Shape& input_shape(size_t i) const;   // shapes are free; values must be saved
+  const Shape& input_shape(size_t i) const;  // shapes are free; values must be saved
   const Shape& output_shape(size_t i) const;
   size_t input_count() const { return node_.inputs.size(); }
 

@@ -32,9 +32,13 @@ struct OpCall {
   const Shape& in_shape(size_t i) const { return inputs[i].shape; }
   const Shape& out_shape(size_t i) const { return outputs[i].shape; }
   template <class T>
-  const T* in(size_t i) const { return has_input(i) ? static_cast<const T*>(inputs[i].data) : nullptr; }
+  const T* in(size_t i) const {
+    return has_input(i) ? static_cast<const T*>(inputs[i].data) : nullptr;
+  }
   template <class T>
-  T* out(size_t i) const { return has_output(i) ? static_cast<T*>(outputs[i].data) : nullptr; }
+  T* out(size_t i) const {
+    return has_output(i) ? static_cast<T*>(outputs[i].data) : nullptr;
+  }
 };
 
 using PortableKernel = void (*)(const OpCall&);
@@ -59,15 +63,23 @@ PortableKernels portable_kernels() {
 
 // The part of a scalar that decides a branch: complex steps must take the branch of the real part.
 template <class T>
-T branch_value(T x) { return x; }
+T branch_value(T x) {
+  return x;
+}
 template <class T>
-T branch_value(std::complex<T> x) { return x.real(); }
+T branch_value(std::complex<T> x) {
+  return x.real();
+}
 
 // The type that long sums of T are made in.
 template <class T>
-struct AccumulatorOf { using Type = T; };
+struct AccumulatorOf {
+  using Type = T;
+};
 template <>
-struct AccumulatorOf<float> { using Type = double; };
+struct AccumulatorOf<float> {
+  using Type = double;
+};
 template <class T>
 using Accumulator = typename AccumulatorOf<T>::Type;
 

@@ -70,10 +70,10 @@ struct Spatial {
 // gradient stand in one file, src/ops/<op>.cpp, which defines `void define_<op>(OpTable&)`.
 struct OpDef {
   std::string name;
-  std::string summary;                // one sentence, for `thimble list ops`
-  std::string onnx;                   // ONNX operator, empty when there is none
+  std::string summary;  // one sentence, for `thimble list ops`
+  std::string onnx;     // ONNX operator, empty when there is none
   std::vector<AttributeSpec> attributes;
-  std::vector<Port> inputs;           // a last port called "..." takes any number
+  std::vector<Port> inputs;  // a last port called "..." takes any number
   std::vector<Port> outputs;
 
   // The outputs' shapes and types. Throws UserError that names the shapes that came.
@@ -89,13 +89,14 @@ struct OpDef {
   // Each output element depends only on the same element of the inputs that have its shape, zero
   // gives zero, and any other input is one value: the kernel then runs on every memory layout.
   bool elementwise = false;
-  std::function<Spatial(const Attributes&)> spatial;       // null: Spatial{}
-  std::function<int64_t(const OpShapes&)> flops;           // null: one per output element
-  std::function<int64_t(const OpShapes&)> scratch_scalars; // of the portable kernel; null: 0
+  std::function<Spatial(const Attributes&)> spatial;        // null: Spatial{}
+  std::function<int64_t(const OpShapes&)> flops;            // null: one per output element
+  std::function<int64_t(const OpShapes&)> scratch_scalars;  // of the portable kernel; null: 0
   PortableKernels kernels;
 };
 
-// An optimizer is an op that updates weights: inputs (weights, diff_weights, lr, counter, state...).
+// An optimizer is an op that updates weights: inputs (weights, diff_weights, lr, counter,
+// state...).
 inline constexpr size_t kOptimizerStateInput = 4;
 
 class OpTable {

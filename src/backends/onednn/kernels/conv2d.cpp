@@ -15,7 +15,9 @@ Dims dims_attribute(const Context& c, const char* name) {
 
 Window window_of(const Context& c) {
   const auto& pad = c.node.attributes.integers("padding");
-  Window w{dims_attribute(c, "stride"), dims_attribute(c, "dilation"), {pad[0], pad[1]},
+  Window w{dims_attribute(c, "stride"),
+           dims_attribute(c, "dilation"),
+           {pad[0], pad[1]},
            {pad[2], pad[3]}};
   for (auto& d : w.dilation) d -= 1;  // oneDNN counts the gaps
   return w;
@@ -163,9 +165,8 @@ std::optional<KernelChoice> choose_backward_weights(const Context& c) {
   auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
   const Desc made = desc.diff_weights_desc();
   const Desc wanted = layout.decided() ? weights_desc(c, shape, layout) : made;
-  const Source place = made == wanted
-                           ? output(0)
-                           : kernel->reserve(static_cast<int64_t>(made.get_size()));
+  const Source place =
+      made == wanted ? output(0) : kernel->reserve(static_cast<int64_t>(made.get_size()));
   std::vector<PrimitiveKernel::Argument> arguments = {{DNNL_ARG_SRC, src.desc, input(0)},
                                                       {DNNL_ARG_DIFF_DST, diff_dst, input(1)},
                                                       {DNNL_ARG_DIFF_WEIGHTS, made, place}};

@@ -28,7 +28,8 @@ algorithm average_kind(const Context& c) {
 }
 
 Geometry global_geometry(const Shape& image) {
-  return {{{1, 1}, {0, 0}, {0, 0}, {0, 0}}, {image[2], image[3]},
+  return {{{1, 1}, {0, 0}, {0, 0}, {0, 0}},
+          {image[2], image[3]},
           algorithm::pooling_avg_exclude_padding};
 }
 

@@ -83,8 +83,8 @@ struct Kernels {
                           const Sums&);
   void (*add)(const float* a, const float* b, float* dst, int64_t count);
   // m = momentum*m + (g + decay*w); w -= lr*m
-  void (*sgd_momentum)(float* weights, const float* diff, float* velocity, float lr,
-                       float momentum, float decay, int64_t count);
+  void (*sgd_momentum)(float* weights, const float* diff, float* velocity, float lr, float momentum,
+                       float decay, int64_t count);
 };
 
 // Blocks of 16 channels with AVX-512, of 8 otherwise.
