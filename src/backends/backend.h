@@ -27,16 +27,37 @@ struct KernelBuffers {
   void* scratch = nullptr;
 };
 
-// A kernel prepared for fixed shapes and layouts. `bind` and `run` never allocate.
-class Kernel {
+// A kernel on fixed addresses. `run` never allocates.
+class BoundKernel {
  public:
-  virtual ~Kernel() = default;
-  virtual void bind(const KernelBuffers& buffers) = 0;
+  virtual ~BoundKernel() = default;
   virtual void run() = 0;
 };
 
+// A kernel prepared for fixed shapes and layouts. It holds no addresses: all steps of the same
+// shapes share one, and bind it to their own. What it binds must not outlive it.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  virtual std::unique_ptr<BoundKernel> bind(const KernelBuffers& buffers) const = 0;
+};
+
+// A BoundKernel from a function object that reads only what it captured.
+template <class F>
+std::unique_ptr<BoundKernel> bound(F run) {
+  class Bound : public BoundKernel {
+   public:
+    explicit Bound(F f) : run_(std::move(f)) {}
+    void run() override { run_(); }
+
+   private:
+    F run_;
+  };
+  return std::make_unique<Bound>(std::move(run));
+}
+
 struct KernelChoice {
-  std::shared_ptr<Kernel> kernel;  // shared: schedules are copied while a planner compares them
+  std::shared_ptr<const Kernel> kernel;  // shared by steps and by schedules
   std::vector<Layout> inputs;      // what the kernel needs; undecided where absent
   std::vector<Layout> outputs;     // what it makes; the node's outputs, then its updates
   int64_t scratch_bytes = 0;

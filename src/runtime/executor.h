@@ -1,9 +1,9 @@
 #pragma once
 
+#include <memory>
 #include <vector>
 
-#include "memory/plan.h"
-#include "schedule/schedule.h"
+#include "memory/bind.h"
 
 namespace thimble {
 
@@ -18,27 +18,21 @@ struct Slots {
 class Executor {
  public:
   Executor(const Schedule& schedule, const MemoryPlan& plan, std::byte* arena,
-           std::vector<Slots> slots = {});
+           const std::vector<Slots>& slots = {});
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
   void run(size_t slot = 0);
-  // The same, adding each step's seconds to `seconds[step]`.
+  void run_step(size_t step, size_t slot = 0);
+  // The same as `run`, adding each step's seconds to `seconds[step]`.
   void run_timed(size_t slot, std::vector<double>& seconds);
-  // Where a tensor lies; of slots, the one that ran last.
-  void* address(BufferId buffer) const;
+  // Where a tensor lies; of slots, the first.
+  void* address(BufferId buffer) const { return addresses_.buffers[static_cast<size_t>(buffer)]; }
 
  private:
-  void bind(size_t step);
-  void use_slot(size_t slot);
-
-  const Schedule& schedule_;
-  std::vector<Slots> slots_;
-  std::vector<void*> addresses_;         // by buffer; null when it has no place
-  std::vector<void*> scratch_;           // by step
-  std::vector<void*> inputs_, outputs_;  // for bind
-  std::vector<size_t> slot_steps_;       // steps that touch a tensor with slots
-  size_t slot_ = 0;
+  Addresses addresses_;
+  // By slot, then by step; null where a step does the same as for slot 0.
+  std::vector<std::vector<std::unique_ptr<BoundKernel>>> bound_;
 };
 
 }  // namespace thimble

@@ -75,10 +75,9 @@ WeightStore::WeightStore(const Schedule& schedule, const MemoryPlan& plan, std::
   }
 }
 
-void WeightStore::copy(const Entry& entry, Kernel& kernel, void* from, void* to) {
+void WeightStore::copy(const Entry& entry, const Kernel& kernel, void* from, void* to) {
   void* scratch = staging_ + round_up(entry.bytes, kAlignment);
-  kernel.bind({{&from, 1}, {&to, 1}, scratch});
-  kernel.run();
+  kernel.bind({{&from, 1}, {&to, 1}, scratch})->run();
 }
 
 void WeightStore::initialise(uint64_t seed) {

@@ -39,7 +39,7 @@ class WeightStore {
     const Transfer* transfer = nullptr;  // null: the tensor is plain in the arena
   };
 
-  void copy(const Entry& entry, Kernel& kernel, void* from, void* to);
+  void copy(const Entry& entry, const Kernel& kernel, void* from, void* to);
 
   std::vector<Entry> entries_;
   std::byte* staging_ = nullptr;

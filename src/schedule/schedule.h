@@ -50,7 +50,7 @@ struct Step {
   int64_t scratch_bytes = 0;
   int64_t flops = 0;
   std::string implementation;
-  std::shared_ptr<Kernel> kernel;
+  std::shared_ptr<const Kernel> kernel;
 };
 
 // How a persistent tensor that is not plain gets in and out of a file.
@@ -58,7 +58,7 @@ struct Transfer {
   BufferId buffer = kNoBuffer;
   int64_t plain_bytes = 0;
   int64_t scratch_bytes = 0;
-  std::shared_ptr<Kernel> to_plain, from_plain;
+  std::shared_ptr<const Kernel> to_plain, from_plain;
 };
 
 // The graph in order, a kernel chosen for each node, its scratch bytes known.

@@ -41,11 +41,10 @@ class AlignedBytes {
   std::byte* data_;
 };
 
-void copy_kernel(Kernel& kernel, const void* from, void* to, int64_t scratch_bytes) {
+void copy_kernel(const Kernel& kernel, const void* from, void* to, int64_t scratch_bytes) {
   AlignedBytes scratch(scratch_bytes);
   void* in = const_cast<void*>(from);
-  kernel.bind({{&in, 1}, {&to, 1}, scratch.data()});
-  kernel.run();
+  kernel.bind({{&in, 1}, {&to, 1}, scratch.data()})->run();
 }
 
 template <class T>
@@ -124,13 +123,15 @@ int64_t GuardedArena::touched_bytes() const {
 // Puts a data tensor into its place at the beginning of the step.
 class ArenaRun::Load : public Kernel {
  public:
-  void bind(const KernelBuffers& buffers) override { to_ = buffers.outputs[0]; }
-  void run() override { std::memcpy(to_, value_.data(), value_.size()); }
+  std::unique_ptr<BoundKernel> bind(const KernelBuffers& buffers) const override {
+    return bound([this, to = buffers.outputs[0]] {
+      std::memcpy(to, value_.data(), value_.size());
+    });
+  }
   void set(std::vector<std::byte> value) { value_ = std::move(value); }
 
  private:
   std::vector<std::byte> value_;
-  void* to_ = nullptr;
 };
 
 ArenaRun::ArenaRun(const Graph& graph, const std::string& backend, DataFrom from)
@@ -251,7 +252,7 @@ void ArenaRun::run_checked(size_t s) {
   const Step& step = schedule_.steps[s];
   poison_results(step, s);
   std::vector<std::byte> before = arena_->memory();
-  step.kernel->run();
+  executor_->run_step(s);
   const std::vector<std::byte>& after = arena_->memory();
   const auto allow = [&](const void* place, int64_t count) {
     const size_t begin = arena_->offset_of(place);

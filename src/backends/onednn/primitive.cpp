@@ -6,8 +6,42 @@
 
 namespace thimble::onednn {
 namespace {
+
 constexpr int64_t kScratchAlignment = 64;
-}
+
+class BoundPrimitives : public BoundKernel {
+ public:
+  class Call {
+   public:
+    explicit Call(const_dnnl_primitive_t primitive) : primitive_(primitive) {}
+    void add(int id, dnnl::memory memory) {
+      arguments_.push_back({id, memory.get()});
+      memories_.push_back(std::move(memory));
+    }
+    void run(dnnl_stream_t stream) const {
+      const dnnl_status_t status = dnnl_primitive_execute(
+          primitive_, stream, static_cast<int>(arguments_.size()), arguments_.data());
+      ensure(status == dnnl_success, "oneDNN failed to run a primitive, status ", status);
+    }
+
+   private:
+    const_dnnl_primitive_t primitive_;
+    std::vector<dnnl::memory> memories_;
+    std::vector<dnnl_exec_arg_t> arguments_;
+  };
+
+  explicit BoundPrimitives(dnnl_stream_t stream) : stream_(stream) {}
+  Call& add(const_dnnl_primitive_t primitive) { return calls_.emplace_back(primitive); }
+  void run() override {
+    for (const Call& call : calls_) call.run(stream_);
+  }
+
+ private:
+  dnnl_stream_t stream_;
+  std::vector<Call> calls_;
+};
+
+}  // namespace
 
 Source PrimitiveKernel::reserve(int64_t bytes) {
   const auto offset = static_cast<size_t>(reserved_bytes_);
@@ -17,17 +51,8 @@ Source PrimitiveKernel::reserve(int64_t bytes) {
 
 void PrimitiveKernel::add(const dnnl::primitive& primitive, const Desc& scratchpad,
                           std::vector<Argument> arguments) {
-  Call call{primitive, {}, {}};
-  for (const Argument& a : arguments) {
-    call.bound.push_back({dnnl::memory(a.desc, engine_, nullptr), a.source});
-    call.arguments.push_back({a.id, call.bound.back().memory.get()});
-  }
-  if (scratchpad.get_size() > 0) {
-    scratchpad_bytes_ = std::max(scratchpad_bytes_, static_cast<int64_t>(scratchpad.get_size()));
-    call.bound.push_back({dnnl::memory(scratchpad, engine_, nullptr), {}, true});
-    call.arguments.push_back({DNNL_ARG_SCRATCHPAD, call.bound.back().memory.get()});
-  }
-  calls_.push_back(std::move(call));
+  scratchpad_bytes_ = std::max(scratchpad_bytes_, static_cast<int64_t>(scratchpad.get_size()));
+  calls_.push_back({primitive, std::move(arguments), scratchpad});
 }
 
 void PrimitiveKernel::add_reorder(const Desc& from_desc, Source from, const Desc& to_desc,
@@ -43,35 +68,32 @@ Source PrimitiveKernel::add_reorder(const Desc& from_desc, Source from, const De
   return to;
 }
 
-void PrimitiveKernel::bind(const KernelBuffers& buffers) {
+std::unique_ptr<BoundKernel> PrimitiveKernel::bind(const KernelBuffers& buffers) const {
   auto* scratch = static_cast<std::byte*>(buffers.scratch);
-  for (Call& call : calls_) {
-    for (Bound& b : call.bound) {
+  auto result = std::make_unique<BoundPrimitives>(stream_.get());
+  for (const Call& call : calls_) {
+    auto& bound = result->add(call.primitive.get());
+    for (const Argument& a : call.arguments) {
       void* address = nullptr;
-      switch (b.source.kind) {
+      switch (a.source.kind) {
         case Source::Kind::input:
-          address = buffers.inputs[b.source.index];
+          address = buffers.inputs[a.source.index];
           break;
         case Source::Kind::output:
-          address = buffers.outputs[b.source.index];
+          address = buffers.outputs[a.source.index];
           break;
         case Source::Kind::scratch:
-          address = scratch + b.source.index;
+          address = scratch + a.source.index;
           break;
       }
-      if (b.is_scratchpad) address = scratch + reserved_bytes_;
-      b.memory.set_data_handle(address);
+      bound.add(a.id, dnnl::memory(a.desc, engine_, address));
+    }
+    if (call.scratchpad.get_size() > 0) {
+      bound.add(DNNL_ARG_SCRATCHPAD,
+                dnnl::memory(call.scratchpad, engine_, scratch + reserved_bytes_));
     }
   }
-}
-
-void PrimitiveKernel::run() {
-  for (Call& call : calls_) {
-    const dnnl_status_t status =
-        dnnl_primitive_execute(call.primitive.get(), stream_.get(),
-                               static_cast<int>(call.arguments.size()), call.arguments.data());
-    ensure(status == dnnl_success, "oneDNN failed to run a primitive, status ", status);
-  }
+  return result;
 }
 
 }  // namespace thimble::onednn

@@ -40,19 +40,13 @@ class PrimitiveKernel : public Kernel {
 
   int64_t scratch_bytes() const { return reserved_bytes_ + scratchpad_bytes_; }
 
-  void bind(const KernelBuffers& buffers) override;
-  void run() override;
+  std::unique_ptr<BoundKernel> bind(const KernelBuffers& buffers) const override;
 
  private:
-  struct Bound {
-    dnnl::memory memory;
-    Source source;
-    bool is_scratchpad = false;
-  };
   struct Call {
     dnnl::primitive primitive;
-    std::vector<Bound> bound;
-    std::vector<dnnl_exec_arg_t> arguments;
+    std::vector<Argument> arguments;
+    Desc scratchpad;  // of no bytes: none
   };
 
   dnnl::engine engine_;

@@ -12,19 +12,20 @@ class PortableRunner : public Kernel {
         inputs_(std::move(inputs)),
         outputs_(std::move(outputs)) {}
 
-  void bind(const KernelBuffers& buffers) override {
-    for (size_t i = 0; i < inputs_.size(); ++i) inputs_[i].data = buffers.inputs[i];
-    for (size_t i = 0; i < outputs_.size(); ++i) outputs_[i].data = buffers.outputs[i];
-    scratch_ = buffers.scratch;
+  std::unique_ptr<BoundKernel> bind(const KernelBuffers& buffers) const override {
+    std::vector<TensorArg> inputs = inputs_;
+    std::vector<TensorArg> outputs = outputs_;
+    for (size_t i = 0; i < inputs.size(); ++i) inputs[i].data = buffers.inputs[i];
+    for (size_t i = 0; i < outputs.size(); ++i) outputs[i].data = buffers.outputs[i];
+    return bound([this, inputs = std::move(inputs), outputs = std::move(outputs),
+                  scratch = buffers.scratch] { kernel_({attributes_, inputs, outputs, scratch}); });
   }
-  void run() override { kernel_({attributes_, inputs_, outputs_, scratch_}); }
 
  private:
   PortableKernel kernel_;
   Attributes attributes_;
-  std::vector<TensorArg> inputs_;
+  std::vector<TensorArg> inputs_;  // without addresses
   std::vector<TensorArg> outputs_;
-  void* scratch_ = nullptr;
 };
 
 // The layout that all full-size tensors of an elementwise node share: of the first that has one.

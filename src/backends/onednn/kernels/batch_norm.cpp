@@ -68,54 +68,56 @@ class NormForwardKernel : public Kernel {
   explicit NormForwardKernel(const vector::NormForward& args)
       : args_(args), parts_(parts_of(args.view)) {}
 
-  void bind(const KernelBuffers& b) override {
+  std::unique_ptr<BoundKernel> bind(const KernelBuffers& b) const override {
+    vector::NormForward args = args_;
     const auto in = [&](size_t i) { return static_cast<float*>(b.inputs[i]); };
     const auto out = [&](size_t i) { return static_cast<float*>(b.outputs[i]); };
-    args_.src = in(0);
-    args_.addend = in(1);
-    args_.gamma = in(2);
-    args_.beta = in(3);
-    args_.running_mean = in(4);
-    args_.running_var = in(5);
-    args_.dst = out(0);
-    args_.mean = out(1);
-    args_.inv_std = out(2);
-    sums_ = static_cast<vector::Sums*>(b.scratch);
-  }
-
-  void run() override {
-    const vector::Kernels& k = vector::kernels();
-    const vector::View& v = args_.view;
-    if (!args_.training) {
-      for_parts(v, parts_, [&](int64_t block, int64_t, int64_t first, int64_t last) {
-        k.norm_apply(args_, block, first, last);
-      });
-      return;
-    }
-    if (parts_ == 1) {
-      // A block's lines stay in the cache between the two passes.
-      for_parts(v, 1, [&](int64_t block, int64_t, int64_t first, int64_t last) {
-        k.norm_sums(args_, block, first, last, sums_[block]);
-        k.norm_statistics(args_, block, &sums_[block], 1, v.blocks);
-        k.norm_apply(args_, block, first, last);
-      });
-      return;
-    }
-    for_parts(v, parts_, [&](int64_t block, int64_t part, int64_t first, int64_t last) {
-      k.norm_sums(args_, block, first, last, sums_[part * v.blocks + block]);
-    });
-    for (int64_t block = 0; block < v.blocks; ++block) {
-      k.norm_statistics(args_, block, &sums_[block], parts_, v.blocks);
-    }
-    for_parts(v, parts_, [&](int64_t block, int64_t, int64_t first, int64_t last) {
-      k.norm_apply(args_, block, first, last);
+    args.src = in(0);
+    args.addend = in(1);
+    args.gamma = in(2);
+    args.beta = in(3);
+    args.running_mean = in(4);
+    args.running_var = in(5);
+    args.dst = out(0);
+    args.mean = out(1);
+    args.inv_std = out(2);
+    return bound([args, parts = parts_, sums = static_cast<vector::Sums*>(b.scratch)] {
+      run(args, parts, sums);
     });
   }
 
  private:
-  vector::NormForward args_;
+  static void run(const vector::NormForward& args, int64_t parts, vector::Sums* sums) {
+    const vector::Kernels& k = vector::kernels();
+    const vector::View& v = args.view;
+    if (!args.training) {
+      for_parts(v, parts, [&](int64_t block, int64_t, int64_t first, int64_t last) {
+        k.norm_apply(args, block, first, last);
+      });
+      return;
+    }
+    if (parts == 1) {
+      // A block's lines stay in the cache between the two passes.
+      for_parts(v, 1, [&](int64_t block, int64_t, int64_t first, int64_t last) {
+        k.norm_sums(args, block, first, last, sums[block]);
+        k.norm_statistics(args, block, &sums[block], 1, v.blocks);
+        k.norm_apply(args, block, first, last);
+      });
+      return;
+    }
+    for_parts(v, parts, [&](int64_t block, int64_t part, int64_t first, int64_t last) {
+      k.norm_sums(args, block, first, last, sums[part * v.blocks + block]);
+    });
+    for (int64_t block = 0; block < v.blocks; ++block) {
+      k.norm_statistics(args, block, &sums[block], parts, v.blocks);
+    }
+    for_parts(v, parts, [&](int64_t block, int64_t, int64_t first, int64_t last) {
+      k.norm_apply(args, block, first, last);
+    });
+  }
+
+  vector::NormForward args_;  // without addresses
   int64_t parts_;
-  vector::Sums* sums_ = nullptr;
 };
 
 class NormBackwardKernel : public Kernel {
@@ -123,54 +125,56 @@ class NormBackwardKernel : public Kernel {
   explicit NormBackwardKernel(const vector::NormBackward& args)
       : args_(args), parts_(parts_of(args.view)) {}
 
-  void bind(const KernelBuffers& b) override {
+  std::unique_ptr<BoundKernel> bind(const KernelBuffers& b) const override {
+    vector::NormBackward args = args_;
     const auto in = [&](size_t i) {
       return i < b.inputs.size() ? static_cast<float*>(b.inputs[i]) : nullptr;
     };
     const auto out = [&](size_t i) { return static_cast<float*>(b.outputs[i]); };
-    args_.src = in(0);
-    args_.diff_dst = in(1);
-    args_.diff_dst_2 = in(2);
-    args_.gamma = in(3);
-    args_.beta = in(4);
-    args_.mean = in(5);
-    args_.inv_std = in(6);
-    args_.dst = in(7);
-    args_.diff_src = out(0);
-    args_.diff_addend = out(1);
-    args_.diff_gamma = out(2);
-    args_.diff_beta = out(3);
-    sums_ = static_cast<vector::Sums*>(b.scratch);
-  }
-
-  void run() override {
-    const vector::Kernels& k = vector::kernels();
-    const vector::View& v = args_.view;
-    const bool apply = args_.diff_src != nullptr;
-    if (parts_ == 1) {
-      for_parts(v, 1, [&](int64_t block, int64_t, int64_t first, int64_t last) {
-        k.norm_diff_sums(args_, block, first, last, sums_[block]);
-        k.norm_diff_finish(args_, block, &sums_[block], 1, v.blocks);
-        if (apply) k.norm_diff_apply(args_, block, first, last, sums_[block]);
-      });
-      return;
-    }
-    for_parts(v, parts_, [&](int64_t block, int64_t part, int64_t first, int64_t last) {
-      k.norm_diff_sums(args_, block, first, last, sums_[part * v.blocks + block]);
-    });
-    for (int64_t block = 0; block < v.blocks; ++block) {
-      k.norm_diff_finish(args_, block, &sums_[block], parts_, v.blocks);
-    }
-    if (!apply) return;
-    for_parts(v, parts_, [&](int64_t block, int64_t, int64_t first, int64_t last) {
-      k.norm_diff_apply(args_, block, first, last, sums_[block]);
+    args.src = in(0);
+    args.diff_dst = in(1);
+    args.diff_dst_2 = in(2);
+    args.gamma = in(3);
+    args.beta = in(4);
+    args.mean = in(5);
+    args.inv_std = in(6);
+    args.dst = in(7);
+    args.diff_src = out(0);
+    args.diff_addend = out(1);
+    args.diff_gamma = out(2);
+    args.diff_beta = out(3);
+    return bound([args, parts = parts_, sums = static_cast<vector::Sums*>(b.scratch)] {
+      run(args, parts, sums);
     });
   }
 
  private:
-  vector::NormBackward args_;
+  static void run(const vector::NormBackward& args, int64_t parts, vector::Sums* sums) {
+    const vector::Kernels& k = vector::kernels();
+    const vector::View& v = args.view;
+    const bool apply = args.diff_src != nullptr;
+    if (parts == 1) {
+      for_parts(v, 1, [&](int64_t block, int64_t, int64_t first, int64_t last) {
+        k.norm_diff_sums(args, block, first, last, sums[block]);
+        k.norm_diff_finish(args, block, &sums[block], 1, v.blocks);
+        if (apply) k.norm_diff_apply(args, block, first, last, sums[block]);
+      });
+      return;
+    }
+    for_parts(v, parts, [&](int64_t block, int64_t part, int64_t first, int64_t last) {
+      k.norm_diff_sums(args, block, first, last, sums[part * v.blocks + block]);
+    });
+    for (int64_t block = 0; block < v.blocks; ++block) {
+      k.norm_diff_finish(args, block, &sums[block], parts, v.blocks);
+    }
+    if (!apply) return;
+    for_parts(v, parts, [&](int64_t block, int64_t, int64_t first, int64_t last) {
+      k.norm_diff_apply(args, block, first, last, sums[block]);
+    });
+  }
+
+  vector::NormBackward args_;  // without addresses
   int64_t parts_;
-  vector::Sums* sums_ = nullptr;
 };
 
 std::optional<KernelChoice> choose_forward(const Context& c) {

@@ -12,22 +12,19 @@ namespace {
 class AddKernel : public Kernel {
  public:
   explicit AddKernel(int64_t count) : count_(count) {}
-  void bind(const KernelBuffers& b) override {
-    a_ = static_cast<const float*>(b.inputs[0]);
-    b_ = static_cast<const float*>(b.inputs[1]);
-    dst_ = static_cast<float*>(b.outputs[0]);
-  }
-  void run() override {
-    parallel_for(count_, kParallelGrain, [&](int64_t begin, int64_t end) {
-      vector::kernels().add(a_ + begin, b_ + begin, dst_ + begin, end - begin);
+  std::unique_ptr<BoundKernel> bind(const KernelBuffers& buffers) const override {
+    const auto* a = static_cast<const float*>(buffers.inputs[0]);
+    const auto* b = static_cast<const float*>(buffers.inputs[1]);
+    auto* dst = static_cast<float*>(buffers.outputs[0]);
+    return bound([a, b, dst, count = count_] {
+      parallel_for(count, kParallelGrain, [&](int64_t begin, int64_t end) {
+        vector::kernels().add(a + begin, b + begin, dst + begin, end - begin);
+      });
     });
   }
 
  private:
   int64_t count_;
-  const float* a_ = nullptr;
-  const float* b_ = nullptr;
-  float* dst_ = nullptr;
 };
 
 class SgdKernel : public Kernel {
@@ -36,26 +33,22 @@ class SgdKernel : public Kernel {
       : count_(count),
         momentum_(static_cast<float>(a.real("momentum"))),
         decay_(static_cast<float>(a.real("weight_decay"))) {}
-  void bind(const KernelBuffers& b) override {
-    diff_ = static_cast<const float*>(b.inputs[1]);
-    lr_ = static_cast<const float*>(b.inputs[2]);
-    weights_ = static_cast<float*>(b.outputs[0]);
-    velocity_ = static_cast<float*>(b.outputs[1]);
-  }
-  void run() override {
-    parallel_for(count_, kParallelGrain, [&](int64_t begin, int64_t end) {
-      vector::kernels().sgd_momentum(weights_ + begin, diff_ + begin, velocity_ + begin, *lr_,
-                                     momentum_, decay_, end - begin);
+  std::unique_ptr<BoundKernel> bind(const KernelBuffers& b) const override {
+    const auto* diff = static_cast<const float*>(b.inputs[1]);
+    const auto* lr = static_cast<const float*>(b.inputs[2]);
+    auto* weights = static_cast<float*>(b.outputs[0]);
+    auto* velocity = static_cast<float*>(b.outputs[1]);
+    return bound([this, diff, lr, weights, velocity] {
+      parallel_for(count_, kParallelGrain, [&](int64_t begin, int64_t end) {
+        vector::kernels().sgd_momentum(weights + begin, diff + begin, velocity + begin, *lr,
+                                       momentum_, decay_, end - begin);
+      });
     });
   }
 
  private:
   int64_t count_;
   float momentum_, decay_;
-  const float* diff_ = nullptr;
-  const float* lr_ = nullptr;
-  float* weights_ = nullptr;
-  float* velocity_ = nullptr;
 };
 
 std::optional<KernelChoice> choose_add(const Context& c) {
