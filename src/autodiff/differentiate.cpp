@@ -56,7 +56,11 @@ Differentiated differentiate(const Graph& forward, const std::vector<TensorId>& 
     const OpDef& def = find_op(node.op);
     require(def.gradient != nullptr, node.op, " (layer ", node.name, ") has no gradient");
     GradientBuilder builder(graph, node, std::move(diff_outputs), wanted_inputs);
+    const size_t first = graph.nodes.size();
     def.gradient(builder);
+    for (size_t i = first; i < graph.nodes.size(); ++i) {
+      graph.nodes[i].gradient_of = static_cast<int32_t>(n);
+    }
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const TensorId diff = builder.diff_inputs()[i];
       if (!wanted_inputs[i] || diff == kNoTensor) continue;

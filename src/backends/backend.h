@@ -75,7 +75,8 @@ class Backend {
   // Called once before the first `choose` of a graph.
   virtual void begin(const Graph& graph) = 0;
   // The kernel for `node`. `layouts[t]` says how tensor t lies in memory so far; the caller inserts
-  // a reorder when the choice needs another layout, and adopts it where none was decided.
+  // a reorder when the choice needs another layout, and adopts it where none was decided. For an
+  // output it is a wish: the layout that its reader would like.
   virtual KernelChoice choose(const Graph& graph, const Node& node,
                               const std::vector<Layout>& layouts) = 0;
   // A kernel that copies a tensor of `shape` from one layout to another.

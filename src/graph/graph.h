@@ -62,6 +62,7 @@ struct Node {
   std::vector<TensorId> updates;  // persistent tensors overwritten in place, after every reader
   Attributes attributes;
   Phase phase = Phase::forward;
+  int32_t gradient_of = -1;        // of a backward node: the forward node that it belongs to
   friend bool operator==(const Node&, const Node&) = default;
 };
 

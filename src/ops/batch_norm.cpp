@@ -124,6 +124,28 @@ struct Forward {
   }
 };
 
+// The forward result once more, from the statistics that the first pass kept.
+struct Replay {
+  template <class T>
+  static void run(const OpCall& call) {
+    const Planes planes(call.in_shape(0));
+    const Activation activation = activation_of(call.attributes);
+    const T* src = call.in<T>(0);
+    const T* addend = call.in<T>(1);
+    T* dst = call.out<T>(0);
+    parallel_for(planes.c, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t c = begin; c < end; ++c) {
+        const Affine<T> affine(call.in<T>(2)[c], call.in<T>(3)[c], call.in<T>(4)[c],
+                               call.in<T>(5)[c]);
+        planes.each(c, [&](int64_t i) {
+          dst[i] =
+              activate(activation, addend != nullptr ? affine(src[i]) + addend[i] : affine(src[i]));
+        });
+      }
+    });
+  }
+};
+
 // Two passes over a channel. The first makes g, the gradient below the activation, and its sums;
 // the second is elementwise. So diff_src may lie over src or a diff_dst, and diff_addend over a
 // diff_dst: g is then read back from diff_addend, never made twice.
@@ -256,6 +278,20 @@ void gradient(GradientBuilder& g) {
   }
 }
 
+OpDef replay() {
+  OpDef def;
+  def.name = "batch_norm_replay";
+  def.summary = "batch_norm again, with the batch's mean and deviation that it kept";
+  def.attributes = attribute_specs();
+  def.inputs = {{"src"}, {"addend", true}, {"gamma"}, {"beta"}, {"mean"}, {"inv_std"}};
+  def.outputs = {{"dst"}};
+  def.infer = [](const OpShapes& s) { return std::vector<TensorSpec>{{s.inputs[0]}}; };
+  def.in_place = {{0, 0}, {1, 0}};
+  def.flops = [](const OpShapes& s) { return 3 * s.inputs[0].elements(); };
+  def.kernels = portable_kernels<Replay>();
+  return def;
+}
+
 OpDef backward() {
   OpDef def;
   def.name = "batch_norm_backward";
@@ -292,6 +328,15 @@ void define_batch_norm(OpTable& table) {
   def.gradient = gradient;
   def.saves = saves;
   def.in_place = {{0, 0}, {1, 0}};
+  def.replay = [](const Node& node) {
+    Node again = node;
+    if (!is_training(node.attributes)) return again;
+    again.op = "batch_norm_replay";
+    again.inputs[4] = node.outputs[1];
+    again.inputs[5] = node.outputs[2];
+    again.outputs.resize(1);
+    return again;
+  };
   def.spatial = [](const Attributes& a) {
     const auto kind = is_training(a) ? Spatial::Kind::global : Spatial::Kind::pointwise;
     return Spatial{kind, {}, {}, {}, {}};
@@ -301,6 +346,7 @@ void define_batch_norm(OpTable& table) {
   };
   def.kernels = portable_kernels<Forward>();
   table.add(def);
+  table.add(replay());
   table.add(backward());
 }
 

@@ -146,6 +146,20 @@ Machine measure_machine(const std::string& backend, int threads, const std::stri
   return machine;
 }
 
+double predict_seconds(const Graph& graph, const Node& node, const Machine& machine) {
+  if (machine == Machine{}) return 0;
+  int64_t bytes = 0;
+  for (const auto* tensors : {&node.inputs, &node.outputs, &node.updates}) {
+    for (TensorId t : *tensors) {
+      if (t == kNoTensor) continue;
+      bytes += graph.tensor(t).shape.elements() * element_bytes(graph.tensor(t).type);
+    }
+  }
+  return machine.seconds_per_step +
+         std::max(static_cast<double>(flops_of(graph, node)) / machine.flops_per_second,
+                  static_cast<double>(bytes) / machine.bytes_per_second);
+}
+
 double predict_seconds(const Schedule& schedule, const Machine& machine) {
   if (machine == Machine{}) return 0;
   double seconds = 0;

@@ -27,5 +27,7 @@ std::string machine_cache_file(const std::string& backend, int threads);
 // Roofline: each kernel takes the longer of its arithmetic and its memory traffic. 0 (not known)
 // for a machine that was not measured.
 double predict_seconds(const Schedule& schedule, const Machine& machine);
+// The same for one node of a graph, before its kernel is known.
+double predict_seconds(const Graph& graph, const Node& node, const Machine& machine);
 
 }  // namespace thimble

@@ -55,12 +55,18 @@ class Lowering {
 
   Schedule run() {
     backend_.begin(graph_);
+    find_updated_weights();
     for (const Node& node : graph_.nodes) lower(node);
-    std::vector<bool> saved(graph_.tensors.size());
+    std::vector<bool> forward(graph_.tensors.size()), saved(graph_.tensors.size());
     for (const Node& node : graph_.nodes) {
-      if (node.phase == Phase::forward) continue;
+      if (node.phase == Phase::forward) {
+        for (TensorId t : node.outputs) {
+          if (t != kNoTensor) forward[at(t)] = true;
+        }
+        continue;
+      }
       for (TensorId t : node.inputs) {
-        if (t != kNoTensor) saved[at(t)] = true;
+        if (t != kNoTensor) saved[at(t)] = forward[at(t)];
       }
     }
     for (Buffer& b : schedule_.buffers) {
@@ -104,7 +110,23 @@ class Lowering {
     }
   }
 
+  // An update reads the gradient as its weight lies.
+  void find_updated_weights() {
+    for (const Node& node : graph_.nodes) {
+      if (node.phase != Phase::update || node.inputs.size() < 2) continue;
+      weight_of_gradient_[node.inputs[1]] = node.inputs[0];
+    }
+  }
+
+  void wish_layouts(const Node& node) {
+    for (TensorId t : node.outputs) {
+      const auto it = weight_of_gradient_.find(t);
+      if (it != weight_of_gradient_.end()) layouts_[at(t)] = layouts_[at(it->second)];
+    }
+  }
+
   void lower(const Node& node) {
+    wish_layouts(node);
     KernelChoice choice = backend_.choose(graph_, node, layouts_);
     Step step{node.op,
               node.name,
@@ -124,6 +146,7 @@ class Lowering {
     std::vector<TensorId> results = node.outputs;
     results.insert(results.end(), node.updates.begin(), node.updates.end());
     for (size_t i = 0; i < results.size(); ++i) {
+      if (weight_of_gradient_.contains(results[i])) layouts_[at(results[i])] = {};
       if (results[i] != kNoTensor) adopt(results[i], choice.outputs[i]);
       step.outputs.push_back(results[i]);
     }
@@ -174,6 +197,7 @@ class Lowering {
   Backend& backend_;
   std::vector<NamedLayout>& fixed_;
   std::vector<Layout> layouts_;
+  std::map<TensorId, TensorId> weight_of_gradient_;
   std::map<std::pair<TensorId, std::string>, std::pair<Phase, BufferId>> copies_;
   Schedule schedule_;
 };

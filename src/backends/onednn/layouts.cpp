@@ -67,11 +67,18 @@ Desc Layouts::plain_desc(const Dims& dims, dnnl::memory::data_type type) {
 void Layouts::begin(const Graph& graph) {
   double exact = 0;
   double padded = 0;
-  for (const Tensor& t : graph.tensors) {
-    if (t.role != Role::activation || t.shape.rank() != 4) continue;
+  const auto count = [&](const Tensor& t) {
+    if (t.role != Role::activation || t.shape.rank() != 4) return;
     const double lines = static_cast<double>(t.shape.elements() / t.shape[1]);
     exact += lines * static_cast<double>(t.shape[1]);
     padded += lines * static_cast<double>(round_up(t.shape[1], vector::lanes()));
+  };
+  // Only the forward pass decides: what is made again later must get the same layout.
+  for (const Node& node : graph.nodes) {
+    if (node.phase != Phase::forward) continue;
+    for (TensorId t : node.outputs) {
+      if (t != kNoTensor) count(graph.tensor(t));
+    }
   }
   blocked_ = padded <= kMaxPadding * exact;
 }

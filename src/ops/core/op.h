@@ -86,6 +86,9 @@ struct OpDef {
   std::function<void(GradientBuilder&)> gradient;
   std::function<Saves(const OpShapes&)> saves;  // null: nothing
   std::vector<InPlacePair> in_place;
+  // The node that makes output 0 of a forward node once more, to the same bits, from its inputs and
+  // its other outputs, and that updates nothing. null: the node itself does.
+  std::function<Node(const Node&)> replay;
   // Each output element depends only on the same element of the inputs that have its shape, zero
   // gives zero, and any other input is one value: the kernel then runs on every memory layout.
   bool elementwise = false;

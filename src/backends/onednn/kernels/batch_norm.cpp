@@ -65,8 +65,9 @@ void for_parts(const vector::View& v, int64_t parts, const Body& body) {
 
 class NormForwardKernel : public Kernel {
  public:
-  explicit NormForwardKernel(const vector::NormForward& args)
-      : args_(args), parts_(parts_of(args.view)) {}
+  // `replay`: the statistics are inputs.
+  explicit NormForwardKernel(const vector::NormForward& args, bool replay = false)
+      : args_(args), parts_(parts_of(args.view)), replay_(replay) {}
 
   std::unique_ptr<BoundKernel> bind(const KernelBuffers& b) const override {
     vector::NormForward args = args_;
@@ -76,9 +77,14 @@ class NormForwardKernel : public Kernel {
     args.addend = in(1);
     args.gamma = in(2);
     args.beta = in(3);
+    args.dst = out(0);
+    if (replay_) {
+      args.mean = in(4);
+      args.inv_std = in(5);
+      return bound([args, parts = parts_] { apply(args, parts); });
+    }
     args.running_mean = in(4);
     args.running_var = in(5);
-    args.dst = out(0);
     args.mean = out(1);
     args.inv_std = out(2);
     return bound([args, parts = parts_, sums = static_cast<vector::Sums*>(b.scratch)] {
@@ -91,9 +97,7 @@ class NormForwardKernel : public Kernel {
     const vector::Kernels& k = vector::kernels();
     const vector::View& v = args.view;
     if (!args.training) {
-      for_parts(v, parts, [&](int64_t block, int64_t, int64_t first, int64_t last) {
-        k.norm_apply(args, block, first, last);
-      });
+      apply(args, parts);
       return;
     }
     if (parts == 1) {
@@ -111,13 +115,18 @@ class NormForwardKernel : public Kernel {
     for (int64_t block = 0; block < v.blocks; ++block) {
       k.norm_statistics(args, block, &sums[block], parts, v.blocks);
     }
-    for_parts(v, parts, [&](int64_t block, int64_t, int64_t first, int64_t last) {
-      k.norm_apply(args, block, first, last);
+    apply(args, parts);
+  }
+
+  static void apply(const vector::NormForward& args, int64_t parts) {
+    for_parts(args.view, parts, [&](int64_t block, int64_t, int64_t first, int64_t last) {
+      vector::kernels().norm_apply(args, block, first, last);
     });
   }
 
   vector::NormForward args_;  // without addresses
   int64_t parts_;
+  bool replay_;
 };
 
 class NormBackwardKernel : public Kernel {
@@ -177,7 +186,7 @@ class NormBackwardKernel : public Kernel {
   int64_t parts_;
 };
 
-std::optional<KernelChoice> choose_forward(const Context& c) {
+KernelChoice choose_either(const Context& c, bool replay) {
   vector::NormForward args;
   args.view = view_of(c, c.in(0));
   args.activation = activation_of(c.node.attributes);
@@ -189,11 +198,14 @@ std::optional<KernelChoice> choose_forward(const Context& c) {
   choice.inputs[0] = layout;
   if (c.has(1)) choice.inputs[1] = layout;
   choice.outputs[0] = layout;
-  choice.scratch_bytes = args.training ? scratch_for(args.view) : 0;
+  choice.scratch_bytes = args.training && !replay ? scratch_for(args.view) : 0;
   choice.implementation = vector::kernels().name;
-  choice.kernel = std::make_shared<NormForwardKernel>(args);
+  choice.kernel = std::make_shared<NormForwardKernel>(args, replay);
   return choice;
 }
+
+std::optional<KernelChoice> choose_forward(const Context& c) { return choose_either(c, false); }
+std::optional<KernelChoice> choose_replay(const Context& c) { return choose_either(c, true); }
 
 std::optional<KernelChoice> choose_backward(const Context& c) {
   vector::NormBackward args;
@@ -219,6 +231,7 @@ std::optional<KernelChoice> choose_backward(const Context& c) {
 
 void define_fast_batch_norm(Choosers& choosers) {
   choosers["batch_norm"] = choose_forward;
+  choosers["batch_norm_replay"] = choose_replay;
   choosers["batch_norm_backward"] = choose_backward;
 }
 

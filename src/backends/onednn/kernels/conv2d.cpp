@@ -130,24 +130,13 @@ std::optional<KernelChoice> choose_backward_data(const Context& c) {
   return choice;
 }
 
-// The layout of the weights that a weight gradient belongs to: the update wants the same. A hint:
-// where it is wrong, a reorder is inserted.
-Layout weight_layout(const Context& c) {
-  for (const Node& node : c.graph.nodes) {
-    if (node.op == "conv2d" && node.name == c.node.name) {
-      return c.layouts[static_cast<size_t>(node.inputs[1])];
-    }
-  }
-  return {};
-}
-
 // src, diff_dst -> diff_weights, diff_bias.
 std::optional<KernelChoice> choose_backward_weights(const Context& c) {
   const Window w = window_of(c);
   const Map src = src_map(c, c.in(0), c.layout(0));
   const Desc diff_dst = c.formats.map_desc(c.in(1));
   const Shape& shape = c.out(0);
-  const Layout layout = weight_layout(c);
+  const Layout layout = c.wish(0);
   const Desc bias = c.makes(1) ? bias_desc(shape[0]) : Desc{};
   const auto hint = forward_desc(c, src.desc, any_weights(c, shape), bias, diff_dst);
   const auto make = [&](const Desc& diff_weights) {

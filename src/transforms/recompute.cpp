@@ -1,0 +1,192 @@
+#include "transforms/recompute.h"
+
+#include "ops/core/op.h"
+
+namespace thimble {
+namespace {
+
+size_t at(int32_t id) { return static_cast<size_t>(id); }
+
+// More arithmetic for an element than this is dear to run again.
+constexpr int64_t kCheapFlopsPerElement = 16;
+
+bool is_cheap(const Graph& graph, const Node& node) {
+  int64_t elements = 0;
+  for (TensorId t : node.outputs) {
+    if (t != kNoTensor) elements += graph.tensor(t).shape.elements();
+  }
+  return flops_of(graph, node) <= kCheapFlopsPerElement * elements;
+}
+
+bool is_activation(const Graph& graph, TensorId t) {
+  return t != kNoTensor && graph.tensor(t).role == Role::activation;
+}
+
+class Rewriter {
+ public:
+  Rewriter(const Graph& training, const RecomputePlan& plan)
+      : from_(training),
+        plan_(plan),
+        forward_(forward_nodes(training)),
+        droppable_(droppable_tensors(training)),
+        producer_(training.tensors.size(), -1),
+        newest_(training.tensors.size()),
+        dropped_(training.tensors.size()),
+        ran_(training.nodes.size()),
+        backward_of_(training.nodes.size()) {
+    ensure(!plan.stage_begins.empty() && plan.stage_begins.back() == std::ssize(forward_),
+           "the stages do not cover the forward pass of ", training.name);
+    to_.name = training.name;
+    to_.tensors = training.tensors;
+    for (size_t t = 0; t < newest_.size(); ++t) newest_[t] = static_cast<TensorId>(t);
+    for (int32_t n : forward_) {
+      for (TensorId t : training.nodes[at(n)].outputs) {
+        if (t != kNoTensor) producer_[at(t)] = n;
+      }
+    }
+    for (size_t n = 0; n < training.nodes.size(); ++n) {
+      const int32_t of = training.nodes[n].gradient_of;
+      if (of >= 0) backward_of_[at(of)].push_back(static_cast<int32_t>(n));
+    }
+  }
+
+  Graph run() {
+    for (const RecomputePlan::Action& a : plan_.actions) {
+      a.backward ? run_backward(a.stage) : run_forward(a.stage);
+    }
+    for (const Node& node : from_.nodes) {
+      if (node.phase != Phase::forward && node.gradient_of < 0) to_.nodes.push_back(node);
+    }
+    remove_unread();
+    for (Node& node : to_.nodes) node.gradient_of = -1;
+    verify(to_);
+    return std::move(to_);
+  }
+
+ private:
+  void run_forward(int32_t stage) {
+    for (int32_t i = plan_.stage_begins[at(stage)]; i < plan_.stage_begins[at(stage) + 1]; ++i) {
+      const int32_t n = forward_[at(i)];
+      const Node& node = from_.nodes[at(n)];
+      if (ran_[at(n)]) {
+        run_again(node);
+      } else {
+        to_.nodes.push_back(node);
+        ran_[at(n)] = true;
+      }
+      for (TensorId t : node.outputs) {
+        if (t != kNoTensor) dropped_[at(t)] = plan_.lean[at(stage)] && droppable_[at(t)];
+      }
+    }
+  }
+
+  void run_backward(int32_t stage) {
+    for (int32_t i = plan_.stage_begins[at(stage) + 1]; i-- > plan_.stage_begins[at(stage)];) {
+      for (int32_t n : backward_of_[at(forward_[at(i)])]) {
+        Node node = from_.nodes[at(n)];
+        for (TensorId& t : node.inputs) t = needed(t);
+        to_.nodes.push_back(std::move(node));
+      }
+    }
+  }
+
+  // The newest version of a tensor, made again if it was dropped.
+  TensorId needed(TensorId t) {
+    if (t == kNoTensor) return t;
+    if (dropped_[at(t)]) {
+      dropped_[at(t)] = false;
+      run_again(from_.nodes[at(producer_[at(t)])]);
+    }
+    return newest_[at(t)];
+  }
+
+  void run_again(const Node& node) {
+    const OpDef& def = find_op(node.op);
+    Node again = def.replay ? def.replay(node) : node;
+    again.updates.clear();
+    again.phase = Phase::backward;
+    // What a dropped tensor is made from is kept, and a checkpoint is kept by being read here.
+    for (TensorId& t : again.inputs) t = t == kNoTensor ? t : newest_[at(t)];
+    for (TensorId& t : again.outputs) {
+      if (t == kNoTensor) continue;
+      Tensor copy = from_.tensor(t);
+      copy.name += " again";
+      const TensorId fresh = to_.add_tensor(std::move(copy));
+      newest_[at(t)] = fresh;
+      t = fresh;
+    }
+    to_.nodes.push_back(std::move(again));
+  }
+
+  // The end of a segment that is run again is often already there.
+  void remove_unread() {
+    std::vector<bool> read(to_.tensors.size());
+    std::vector<Node> kept;
+    for (size_t n = to_.nodes.size(); n-- > 0;) {
+      Node& node = to_.nodes[n];
+      bool wanted = false;
+      for (TensorId t : node.outputs) {
+        wanted = wanted || (t != kNoTensor && (at(t) < from_.tensors.size() || read[at(t)]));
+      }
+      if (!wanted && node.updates.empty()) continue;
+      for (TensorId t : node.inputs) {
+        if (t != kNoTensor) read[at(t)] = true;
+      }
+      kept.push_back(std::move(node));
+    }
+    to_.nodes.assign(std::make_move_iterator(kept.rbegin()), std::make_move_iterator(kept.rend()));
+  }
+
+  const Graph& from_;
+  const RecomputePlan& plan_;
+  Graph to_;
+  std::vector<int32_t> forward_;
+  std::vector<bool> droppable_;
+  std::vector<int32_t> producer_;   // by tensor: its forward node
+  std::vector<TensorId> newest_;    // by tensor of the original graph
+  std::vector<bool> dropped_;       // the newest version is not kept for the backward pass
+  std::vector<bool> ran_;           // by node
+  std::vector<std::vector<int32_t>> backward_of_;  // by forward node
+};
+
+}  // namespace
+
+std::vector<int32_t> forward_nodes(const Graph& graph) {
+  std::vector<int32_t> nodes;
+  for (size_t n = 0; n < graph.nodes.size(); ++n) {
+    if (graph.nodes[n].phase == Phase::forward) nodes.push_back(static_cast<int32_t>(n));
+  }
+  return nodes;
+}
+
+std::vector<int32_t> cut_into_stages(const Graph& training) {
+  const std::vector<int32_t> forward = forward_nodes(training);
+  std::vector<int32_t> begins;
+  for (size_t i = 0; i < forward.size(); ++i) {
+    const bool begins_here = i == 0 || i + 1 == forward.size() ||
+                             !is_cheap(training, training.nodes[at(forward[i])]);
+    if (begins_here) begins.push_back(static_cast<int32_t>(i));
+  }
+  begins.push_back(static_cast<int32_t>(forward.size()));
+  return begins;
+}
+
+std::vector<bool> droppable_tensors(const Graph& training) {
+  std::vector<bool> droppable(training.tensors.size());
+  for (int32_t n : forward_nodes(training)) {
+    const Node& node = training.nodes[at(n)];
+    bool inputs_kept = true;
+    for (TensorId t : node.inputs) inputs_kept = inputs_kept && (t == kNoTensor || !droppable[at(t)]);
+    const TensorId main = node.outputs[0];
+    if (inputs_kept && is_activation(training, main) && is_cheap(training, node)) {
+      droppable[at(main)] = true;
+    }
+  }
+  return droppable;
+}
+
+Graph recompute(const Graph& training, const RecomputePlan& plan) {
+  return Rewriter(training, plan).run();
+}
+
+}  // namespace thimble

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace thimble {
+
+// When each part of the forward pass is run, and run again. Forward nodes are numbered in the
+// graph's order and cut into stages [stage_begins[s], stage_begins[s + 1]); the last entry is the
+// number of forward nodes.
+struct RecomputePlan {
+  struct Action {
+    bool backward = false;
+    int32_t stage = 0;
+    friend bool operator==(const Action&, const Action&) = default;
+  };
+  std::vector<int32_t> stage_begins;
+  // A lean stage does not keep what one cheap node makes from kept tensors: it is made again when
+  // the backward pass reads it.
+  std::vector<bool> lean;
+  // All stages forward; then each backward, last first, behind a run of its forward nodes. What is
+  // run again reads the newest run of what stands before it.
+  std::vector<Action> actions;
+};
+
+// Stages that begin at each node that is dear to run (convolutions, matrix products), at the first
+// node and, by itself, the last.
+std::vector<int32_t> cut_into_stages(const Graph& training);
+
+// True for the tensors that a lean stage does not keep: results of a cheap node, all of whose
+// inputs are kept. Two of them never depend on each other.
+std::vector<bool> droppable_tensors(const Graph& training);
+
+// The forward nodes of `graph`, in order.
+std::vector<int32_t> forward_nodes(const Graph& graph);
+
+// Runs parts of the forward pass again instead of keeping what they made. Same bits: batch norm
+// replays its first statistics, dropout draws the same numbers, nothing is updated twice.
+// Checkpointing: arXiv 1604.06174; its best schedule for a chain: arXiv 1911.13214.
+// `training` comes from `add_optimizer` and was not rewritten before.
+Graph recompute(const Graph& training, const RecomputePlan& plan);
+
+}  // namespace thimble
