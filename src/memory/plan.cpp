@@ -43,12 +43,7 @@ class Planner {
   }
 
   MemoryPlan run() {
-    for (size_t s = 0; s < schedule_.steps.size(); ++s) {
-      add_outputs(schedule_.steps[s], static_cast<int32_t>(s));
-      add_scratch(schedule_.steps[s], static_cast<int32_t>(s));
-    }
-    const auto first = plan_.blocks.begin() + static_cast<std::ptrdiff_t>(first_transient_);
-    std::vector<Block> transient(first, plan_.blocks.end());
+    std::vector<Block> transient = transient_blocks();
     const LowerBound bound = lower_bound(transient);
     plan_.arena_bytes = plan_.persistent_bytes + place_blocks(transient);
     plan_.lower_bound_bytes = plan_.persistent_bytes + bound.bytes;
@@ -59,7 +54,21 @@ class Planner {
     return std::move(plan_);
   }
 
+  int64_t live_bytes() {
+    const int64_t transient = lower_bound(transient_blocks()).bytes;
+    return plan_.persistent_bytes + transient;
+  }
+
  private:
+  std::vector<Block> transient_blocks() {
+    for (size_t s = 0; s < schedule_.steps.size(); ++s) {
+      add_outputs(schedule_.steps[s], static_cast<int32_t>(s));
+      add_scratch(schedule_.steps[s], static_cast<int32_t>(s));
+    }
+    return {plan_.blocks.begin() + static_cast<std::ptrdiff_t>(first_transient_),
+            plan_.blocks.end()};
+  }
+
   void add_outputs(const Step& step, int32_t s) {
     std::vector<BufferId> given_away;  // inputs whose bytes an output took over
     for (size_t k = 0; k < step.outputs.size(); ++k) {
@@ -138,6 +147,10 @@ std::vector<PersistentBlock> place_persistent(const std::vector<const Schedule*>
 
 MemoryPlan plan_memory(const Schedule& schedule, const std::vector<PersistentBlock>& persistent) {
   return Planner(schedule, persistent).run();
+}
+
+int64_t live_bytes(const Schedule& schedule, const std::vector<PersistentBlock>& persistent) {
+  return Planner(schedule, persistent).live_bytes();
 }
 
 std::array<int64_t, kCategories> bytes_at_step(const MemoryPlan& plan, int32_t step) {

@@ -58,6 +58,8 @@ struct PersistentBlock {
 std::vector<PersistentBlock> place_persistent(const std::vector<const Schedule*>& schedules,
                                               const std::vector<Reservation>& reservations);
 MemoryPlan plan_memory(const Schedule& schedule, const std::vector<PersistentBlock>& persistent);
+// Its lower bound alone, without placing anything.
+int64_t live_bytes(const Schedule& schedule, const std::vector<PersistentBlock>& persistent);
 
 // Bytes by category at one step, scratch included.
 std::array<int64_t, kCategories> bytes_at_step(const MemoryPlan& plan, int32_t step);

@@ -6,7 +6,8 @@
 // Batch normalisation (arXiv 1502.03167) with the residual addend and the activation that follow
 // it in networks: dst = activation(src * scale + shift + addend).
 // N batch; C channels; A the H*W positions of a plane (1 for rank 2).
-// src, addend, dst (N, C, H, W) or (N, C); gamma, beta, mean, inv_std (C).
+// src, addend, dst (N, C, H, W) or (N, C); gamma, beta, mean, inv_std (C); mask (N, C, ceil(A/8)):
+// one bit for each element, set where the activation lets the gradient pass.
 
 namespace thimble {
 namespace {
@@ -59,6 +60,11 @@ struct Planes {
   explicit Planes(const Shape& s) : n(s[0]), c(s[1]), a(s.elements() / (s[0] * s[1])) {}
 
   int64_t count() const { return n * a; }
+  int64_t mask_row() const { return (a + 7) / 8; }
+  bool bit(const uint8_t* mask, int64_t i) const {
+    const int64_t pixel = i % a;
+    return (mask[i / a * mask_row() + pixel / 8] >> (pixel % 8) & 1) != 0;
+  }
   // Calls `body(i)` for each element of a channel.
   template <class Body>
   void each(int64_t channel, const Body& body) const {
@@ -92,8 +98,24 @@ struct Forward {
           dst[i] =
               activate(activation, addend != nullptr ? affine(src[i]) + addend[i] : affine(src[i]));
         });
+        if (call.has_output(3)) write_mask(planes, c, activation, dst, call.out<uint8_t>(3));
       }
     });
+  }
+
+  template <class T>
+  static void write_mask(const Planes& planes, int64_t channel, Activation activation,
+                         const T* dst, uint8_t* mask) {
+    for (int64_t image = 0; image < planes.n; ++image) {
+      const int64_t plane = image * planes.c + channel;
+      for (int64_t begin = 0; begin < planes.a; begin += 8) {
+        unsigned bits = 0;
+        for (int64_t k = 0; k < std::min<int64_t>(8, planes.a - begin); ++k) {
+          bits |= unsigned{passes(activation, dst[plane * planes.a + begin + k])} << k;
+        }
+        mask[plane * planes.mask_row() + begin / 8] = static_cast<uint8_t>(bits);
+      }
+    }
   }
 
   // The batch's mean and deviation, and the running ones moved towards them: biased variance to
@@ -119,8 +141,8 @@ struct Forward {
     const auto move = [&](T& running, Sum value) {
       running = T(Sum(running) * (Sum(1) - momentum) + value * momentum);
     };
-    if (call.has_output(3)) move(call.out<T>(3)[c], center);
-    if (call.has_output(4)) move(call.out<T>(4)[c], squares / (count - Sum(1)));
+    if (call.has_output(4)) move(call.out<T>(4)[c], center);
+    if (call.has_output(5)) move(call.out<T>(5)[c], squares / (count - Sum(1)));
   }
 };
 
@@ -167,6 +189,7 @@ struct Backward {
     const T* diff_dst = call.in<T>(1);
     const T* diff_dst_2 = call.in<T>(2);
     const T* dst = call.in<T>(7);
+    const uint8_t* mask = call.in<uint8_t>(8);
     const T mean = call.in<T>(5)[c];
     const T inv_std =
         training ? call.in<T>(6)[c] : inverse_deviation(call.in<T>(6)[c], call.attributes);
@@ -176,6 +199,7 @@ struct Backward {
 
     const auto masked = [&](int64_t i) {
       const T sum = diff_dst_2 != nullptr ? diff_dst[i] + diff_dst_2[i] : diff_dst[i];
+      if (mask != nullptr) return planes.bit(mask, i) ? sum : T(0);
       return passes(activation, dst != nullptr ? dst[i] : affine(src[i])) ? sum : T(0);
     };
     Sum sum_g(0), sum_gx(0);  // of g and of g * (src - mean)
@@ -203,7 +227,15 @@ std::vector<AttributeSpec> attribute_specs() {
   return {{"training", int64_t{1}, "1: statistics of the batch; 0: the running ones, frozen"},
           {"epsilon", 1e-5, "added to the variance"},
           {"momentum", 0.1, "the weight of the batch in the running statistics"},
-          {"activation", std::string("none"), "none, relu or relu6, after the addend"}};
+          {"activation", std::string("none"), "none, relu or relu6, after the addend"},
+          {"mask", int64_t{0}, "1: keep what the activation let through as bits, not as dst"}};
+}
+
+bool has_mask(const Attributes& a) { return a.integer("mask") != 0; }
+
+// Backward must be told what the activation cut off where src cannot tell.
+bool saves_activation(const OpShapes& s) {
+  return s.has(1) && activation_of(s.attributes) != Activation::none;
 }
 
 std::vector<TensorSpec> infer_forward(const OpShapes& s) {
@@ -223,7 +255,11 @@ std::vector<TensorSpec> infer_forward(const OpShapes& s) {
           " has one value per channel, whose variance is zero; use a larger batch, norm=group or "
           "norm=frozen");
   const Shape statistics = training ? channels : Shape{};
-  return {{src}, {statistics}, {statistics}};
+  const Planes planes(src);
+  const Shape mask = saves_activation(s) && has_mask(s.attributes)
+                         ? Shape{planes.n, planes.c, planes.mask_row()}
+                         : Shape{};
+  return {{src}, {statistics}, {statistics}, {mask, ElementType::u8}};
 }
 
 std::vector<Parameter> parameters(const OpShapes& s) {
@@ -237,14 +273,9 @@ std::vector<Parameter> parameters(const OpShapes& s) {
           {5, "running_var", channels, one, Role::statistic}};
 }
 
-// The output is needed only where src cannot tell what the activation cut off.
-bool saves_dst(const Attributes& a, bool addend) {
-  return addend && activation_of(a) != Activation::none;
-}
-
 Saves saves(const OpShapes& s) {
   Saves saved{{0, 2, 3}, {}};
-  if (saves_dst(s.attributes, s.has(1))) saved.outputs.push_back(0);
+  if (saves_activation(s)) saved.outputs.push_back(has_mask(s.attributes) ? 3 : 0);
   auto& statistics = is_training(s.attributes) ? saved.outputs : saved.inputs;
   const size_t first = is_training(s.attributes) ? 1 : 4;
   statistics.insert(statistics.end(), {first, first + 1});
@@ -267,12 +298,19 @@ void gradient(GradientBuilder& g) {
   if (std::find(wanted.begin(), wanted.end(), true) == wanted.end()) return;
 
   const bool training = is_training(g.attributes());
-  const auto diffs =
-      g.emit("batch_norm_backward",
-             {g.input(0), parts[0], two ? parts[1] : kNoTensor, g.input(2), g.input(3),
-              training ? g.output(1) : g.input(4), training ? g.output(2) : g.input(5),
-              saves_dst(g.attributes(), g.has_input(1)) ? g.output(0) : kNoTensor},
-             g.attributes(), wanted);
+  std::vector<TensorId> inputs = {g.input(0),
+                                  parts[0],
+                                  two ? parts[1] : kNoTensor,
+                                  g.input(2),
+                                  g.input(3),
+                                  training ? g.output(1) : g.input(4),
+                                  training ? g.output(2) : g.input(5)};
+  if (activated && g.has_input(1)) {
+    const bool mask = has_mask(g.attributes());
+    if (mask) inputs.push_back(kNoTensor);
+    inputs.push_back(g.output(mask ? 3 : 0));
+  }
+  const auto diffs = g.emit("batch_norm_backward", std::move(inputs), g.attributes(), wanted);
   for (size_t i = 0; i < wanted.size(); ++i) {
     if (wanted[i]) g.set_diff_input(i, diffs[i]);
   }
@@ -299,12 +337,14 @@ OpDef backward() {
   def.attributes = attribute_specs();
   // Frozen: mean and inv_std are the running mean and variance.
   def.inputs = {{"src"},  {"diff_dst"}, {"diff_dst_2", true}, {"gamma"},
-                {"beta"}, {"mean"},     {"inv_std"},          {"dst", true}};
+                {"beta"}, {"mean"},     {"inv_std"},          {"dst", true},
+                {"mask", true}};
   def.outputs = {{"diff_src"}, {"diff_addend"}, {"diff_gamma"}, {"diff_beta"}};
   def.infer = [](const OpShapes& s) {
     return std::vector<TensorSpec>{{s.inputs[0]}, {s.inputs[0]}, {s.inputs[3]}, {s.inputs[3]}};
   };
   def.in_place = {{0, 0}, {1, 0}, {2, 0}, {1, 1}, {2, 1}, {7, 1}};
+  def.summed_inputs = {1, 2};
   def.flops = [](const OpShapes& s) { return 10 * s.inputs[0].elements(); };
   def.kernels = portable_kernels<Backward>();
   return def;
@@ -319,7 +359,7 @@ void define_batch_norm(OpTable& table) {
   def.onnx = "BatchNormalization";
   def.attributes = attribute_specs();
   def.inputs = {{"src"}, {"addend", true}, {"gamma"}, {"beta"}, {"running_mean"}, {"running_var"}};
-  def.outputs = {{"dst"}, {"mean"}, {"inv_std"}};
+  def.outputs = {{"dst"}, {"mean"}, {"inv_std"}, {"mask"}};
   def.infer = infer_forward;
   def.parameters = parameters;
   def.updates = [](const OpShapes& s) {

@@ -86,7 +86,7 @@ Chain make_chain(const Graph& g, const Machine& machine) {
   return chain;
 }
 
-ChainSolver::ChainSolver(const Chain& chain)
+ChainSolver::ChainSolver(const Chain& chain, double share)
     : chain_(chain), count_(static_cast<int>(chain.stages.size())) {
   int64_t all = 0;
   for (const Chain::Stage& s : chain.stages) {
@@ -94,7 +94,7 @@ ChainSolver::ChainSolver(const Chain& chain)
     // Room for whatever stands beside: two gradients of the largest map, a weight gradient.
     level_bytes_ = std::max(level_bytes_, 3 * s.input_bytes + s.forward_bytes + s.gradient_bytes);
   }
-  level_bytes_ = (all + level_bytes_) / kLevels + 1;
+  level_bytes_ = static_cast<int64_t>(share * static_cast<double>(all + level_bytes_)) / kLevels + 1;
   const auto n = index(count_ + 1);
   table_.resize(n * n * (kLevels + 1));
   for (int length = 1; length <= count_; ++length) {

@@ -33,12 +33,14 @@ class ChainSolver {
  public:
   static constexpr int kLevels = 160;
 
-  explicit ChainSolver(const Chain& chain);
+  // Covers amounts up to `share` of what keeping everything takes: the smaller, the finer.
+  explicit ChainSolver(const Chain& chain, double share = 1);
 
-  // The fastest plan within level/kLevels of the memory; nothing when there is none.
+  // The fastest plan within `level` parts of the memory; nothing when there is none.
   std::optional<RecomputePlan> plan(int level) const;
   // Its seconds; infinite when there is none.
   double seconds(int level) const;
+  int64_t level_bytes() const { return level_bytes_; }
 
  private:
   struct Choice {

@@ -2,24 +2,17 @@
 
 #include <algorithm>
 
+#include "backends/kernel_cache.h"
 #include "base/bytes.h"
-#include "base/parallel.h"
 #include "base/process_memory.h"
 #include "memory/check.h"
+#include "planner/candidates.h"
+#include "planner/footprint.h"
+#include "transforms/masks.h"
 
 namespace thimble {
 namespace {
 
-// Pages that a run touches after planning: the code of kernels and libraries, decoding, checkpoint
-// files, and a little for each tensor that these hold. Measured over the zoo; see
-// experiments/process-bytes.
-constexpr int64_t kLateBytesOneDnn = 4992 * kKiB;
-#ifdef THIMBLE_HAS_ONEDNN
-constexpr int64_t kLateBytesPortable = 2816 * kKiB;  // shared libraries come back in larger pieces
-#else
-constexpr int64_t kLateBytesPortable = 1920 * kKiB;  // one static program
-#endif
-constexpr int64_t kLateBytesPerTensor = 512;
 // Resident bytes differ by this much from one start of the program to the next.
 constexpr int64_t kStartJitter = 256 * kKiB;
 constexpr size_t kPeakTensors = 8;
@@ -55,50 +48,6 @@ Arenas place(const Schedule& train, const Schedule& evaluate, const PlanRequest&
   return a;
 }
 
-// Kernels are made once; orders only move them.
-void schedule_programs(const PlanRequest& request, Backend& backend, Plan& plan) {
-  std::vector<NamedLayout> layouts;
-  Schedule train;
-  if (request.training) {
-    const TensorId loss = request.forward.find("loss");
-    ensure(loss != kNoTensor, "the model ", request.forward.name, " has no loss");
-    train = make_schedule(add_optimizer(differentiate(request.forward, loss), request.optimizer),
-                          backend, layouts);
-  }
-  plan.evaluate.schedule = make_schedule(inference_graph(request.forward), backend, layouts);
-  Arenas best;
-  Order best_order = Order::as_written;
-  for (Order order : all_orders()) {
-    if (!request.training && order != Order::as_written) continue;
-    Arenas a = place(reordered(train, order), plan.evaluate.schedule, request);
-    if (best.arena_bytes > 0 && a.arena_bytes >= best.arena_bytes) continue;
-    best = std::move(a);
-    best_order = order;
-  }
-  plan.train = {reordered(train, best_order), std::move(best.train)};
-  plan.evaluate.memory = std::move(best.evaluate);
-  plan.arena_bytes = best.arena_bytes;
-  plan.lower_bound_bytes = best.lower_bound_bytes;
-  if (request.training) plan.techniques.push_back(str_cat("order: ", name_of(best_order)));
-  plan.techniques.push_back("in_place");
-}
-
-// Starts the threads that will run the kernels and touches what they will use of their stacks, so
-// that it is resident and counted.
-void start_threads() {
-  parallel_for(thread_count(), 1, [](int64_t, int64_t) {
-    std::array<volatile char, 24 * kKiB> stack;
-    for (size_t i = 0; i < stack.size(); i += 512) stack[i] = 0;
-  });
-}
-
-int64_t late_bytes(const PlanRequest& request, const Schedule& schedule) {
-  const auto tensors = std::count_if(schedule.buffers.begin(), schedule.buffers.end(),
-                                     [](const Buffer& b) { return b.persistent; });
-  const bool portable = make_backend(request.backend)->name() == "portable";
-  return (portable ? kLateBytesPortable : kLateBytesOneDnn) + kLateBytesPerTensor * tensors;
-}
-
 void describe_peak(Plan& plan, const Program& program) {
   const MemoryPlan& m = program.memory;
   plan.by_category = bytes_at_step(m, m.peak_step);
@@ -106,6 +55,109 @@ void describe_peak(Plan& plan, const Program& program) {
   if (program.schedule.steps.empty()) return;
   const Step& step = program.schedule.steps[static_cast<size_t>(m.peak_step)];
   plan.peak_step = str_cat(name_of(step.phase), " ", step.op, " ", step.name);
+}
+
+void measure_process(Plan& plan, const std::string& backend, const PlanRequest& request) {
+  plan.fixed_bytes = measure_fixed_bytes({&plan.train, &plan.evaluate}, plan.arena_bytes, backend,
+                                         request.warm_up);
+  // Planning itself may have needed more than the arena will: the peak remembers it.
+  plan.fixed_bytes = std::max(plan.fixed_bytes, peak_resident_bytes() - plan.arena_bytes);
+  plan.process_bytes = plan.fixed_bytes + plan.arena_bytes;
+  plan.budget_bytes = request.budget_bytes;
+  plan.fits = request.budget_bytes == 0 || plan.process_bytes <= request.budget_bytes;
+}
+
+int64_t smallest_budget(const Plan& plan) {
+  return round_up(plan.process_bytes + kStartJitter, 64 * kKiB);
+}
+
+Graph training_graph(const PlanRequest& request) {
+  const TensorId loss = request.forward.find("loss");
+  ensure(loss != kNoTensor, "the model ", request.forward.name, " has no loss");
+  return add_optimizer(differentiate(use_masks(request.forward), loss), request.optimizer);
+}
+
+// Turns candidates into plans. Kernels are made once, for all of them.
+class Compiler {
+ public:
+  Compiler(const PlanRequest& request, const Machine& machine)
+      : request_(request), machine_(machine), backend_(make_backend(request.backend)) {}
+
+  // No graph: evaluation only.
+  Plan compile(const Graph* training) {
+    Plan plan;
+    Schedule train;
+    if (training != nullptr) train = make_schedule(*training, backend_, layouts_);
+    plan.evaluate.schedule =
+        make_schedule(inference_graph(request_.forward), backend_, layouts_);
+    Arenas best;
+    for (Order order : all_orders()) {
+      if (training == nullptr && order != Order::as_written) continue;
+      Schedule ordered = reordered(train, order);
+      Arenas a = place(ordered, plan.evaluate.schedule, request_);
+      if (best.arena_bytes > 0 && a.arena_bytes >= best.arena_bytes) continue;
+      best = std::move(a);
+      plan.train.schedule = std::move(ordered);
+      plan.techniques = {};
+      if (training != nullptr) plan.techniques.push_back(str_cat("order: ", name_of(order)));
+    }
+    plan.techniques.emplace_back("in_place");
+    plan.train.memory = std::move(best.train);
+    plan.evaluate.memory = std::move(best.evaluate);
+    plan.arena_bytes = best.arena_bytes;
+    plan.lower_bound_bytes = best.lower_bound_bytes;
+    const Program& main = training != nullptr ? plan.train : plan.evaluate;
+    describe_peak(plan, main);
+    plan.predicted_step_seconds = predict_seconds(main.schedule, machine_);
+    return plan;
+  }
+
+  void measure(Plan& plan) const { measure_process(plan, backend_.name(), request_); }
+
+ private:
+  const PlanRequest& request_;
+  const Machine& machine_;
+  KernelCache backend_;
+  std::vector<NamedLayout> layouts_;
+};
+
+std::string describe(const Candidate& c, const Candidate& plain) {
+  const double more = 100 * (c.seconds / plain.seconds - 1);
+  return str_cat("recompute: ", format_bytes(plain.arena_bytes - c.arena_bytes), " less, ",
+                 static_cast<int64_t>(more * 10 + 0.5) / 10.0, "% more time");
+}
+
+// The fastest candidate that fits, judged by its real memory plan; otherwise the smallest one.
+Plan choose(const PlanRequest& request, const Machine& machine) {
+  Compiler compiler(request, machine);
+  const Graph training = training_graph(request);
+  const auto candidates = find_candidates(training, request.reservations, machine);
+  const auto compiled = [&](const Candidate& c) {
+    if (!c.recompute) return compiler.compile(&training);
+    const Graph graph = recompute(training, *c.recompute);
+    Plan plan = compiler.compile(&graph);
+    plan.techniques.push_back(describe(c, candidates.front()));
+    return plan;
+  };
+  Plan best = compiled(candidates.back());
+  compiler.measure(best);
+  const int64_t smallest = smallest_budget(best);
+  // Real plans are a little larger than estimates: scratch, padded channels.
+  int64_t surplus = best.arena_bytes - candidates.back().arena_bytes;
+  for (const Candidate& c : candidates) {
+    const int64_t room = request.budget_bytes - best.fixed_bytes;
+    if (request.budget_bytes > 0 && c.arena_bytes + surplus > room) continue;
+    Plan plan = compiled(c);
+    if (request.budget_bytes > 0 && plan.arena_bytes > room) {
+      surplus = std::max(surplus, plan.arena_bytes - c.arena_bytes);
+      continue;
+    }
+    best = std::move(plan);
+    compiler.measure(best);
+    if (best.fits) break;
+  }
+  best.smallest_budget_bytes = smallest;
+  return best;
 }
 
 }  // namespace
@@ -123,25 +175,12 @@ const char* name_of(Promise promise) {
 }
 
 Plan make_plan(PlanRequest request, const Machine& machine) {
-  Plan plan;
-  schedule_programs(request, *make_backend(request.backend), plan);
+  Plan plan = request.training ? choose(request, machine)
+                               : Compiler(request, machine).compile(nullptr);
+  const std::string backend = make_backend(request.backend)->name();
   request.forward = {};
-  const Program& main = request.training ? plan.train : plan.evaluate;
-  describe_peak(plan, main);
-  plan.predicted_step_seconds = predict_seconds(main.schedule, machine);
-  start_threads();
-  release_free_heap();
-  release_code_pages();
-  if (request.warm_up) request.warm_up();
-  release_free_heap();
-  // Planning itself may have needed more than the arena will: the peak remembers it.
-  plan.fixed_bytes = round_up(std::max(resident_bytes() + late_bytes(request, main.schedule),
-                                       peak_resident_bytes() - plan.arena_bytes),
-                              4 * kKiB);
-  plan.process_bytes = plan.fixed_bytes + plan.arena_bytes;
-  plan.smallest_budget_bytes = round_up(plan.process_bytes + kStartJitter, 64 * kKiB);
-  plan.budget_bytes = request.budget_bytes;
-  plan.fits = request.budget_bytes == 0 || plan.process_bytes <= request.budget_bytes;
+  measure_process(plan, backend, request);
+  if (!request.training) plan.smallest_budget_bytes = smallest_budget(plan);
   return plan;
 }
 

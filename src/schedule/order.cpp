@@ -19,15 +19,36 @@ bool must_follow(const Step& first, const Step& second) {
                      [&](BufferId id) { return contains(second.outputs, id); });
 }
 
-// The weight gradient and the input gradient of one layer, standing next to each other.
-void swap_gradients(std::vector<Step>& steps) {
+// Bytes of the step's inputs that nobody reads afterwards.
+int64_t bytes_freed(const Schedule& schedule, size_t s, const std::vector<size_t>& last_read) {
+  int64_t bytes = 0;
+  for (BufferId b : schedule.steps[s].inputs) {
+    if (b == kNoBuffer || schedule.buffer(b).persistent) continue;
+    if (last_read[static_cast<size_t>(b)] == s) bytes += schedule.buffer(b).bytes;
+  }
+  return bytes;
+}
+
+// The weight gradient and the input gradient of one layer, standing next to each other: the second
+// runs beside what the first made, the first beside what only the second frees.
+void swap_gradients(Schedule& schedule) {
+  std::vector<Step>& steps = schedule.steps;
+  std::vector<size_t> last_read(schedule.buffers.size());
+  for (size_t s = 0; s < steps.size(); ++s) {
+    for (BufferId b : steps[s].inputs) {
+      if (b != kNoBuffer) last_read[static_cast<size_t>(b)] = s;
+    }
+  }
   for (size_t i = 0; i + 1 < steps.size(); ++i) {
     Step& first = steps[i];
     Step& second = steps[i + 1];
     const bool pair = first.phase == Phase::backward && second.phase == Phase::backward &&
                       first.name == second.name && first.op.ends_with("_backward_weights") &&
                       second.op.ends_with("_backward_data");
-    if (pair && !must_follow(first, second)) std::swap(first, second);
+    if (!pair || must_follow(first, second)) continue;
+    int64_t made = 0;
+    for (BufferId b : first.outputs) made += b == kNoBuffer ? 0 : schedule.buffer(b).bytes;
+    if (made > bytes_freed(schedule, i, last_read)) std::swap(first, second);
   }
 }
 
@@ -58,19 +79,19 @@ const char* name_of(Order order) {
       return "as_written";
     case Order::early_update:
       return "early_update";
-    case Order::data_first:
-      return "data_first";
+    case Order::smaller_first:
+      return "smaller_first";
   }
   return "?";
 }
 
 std::vector<Order> all_orders() {
-  return {Order::as_written, Order::early_update, Order::data_first};
+  return {Order::as_written, Order::early_update, Order::smaller_first};
 }
 
 Schedule reordered(const Schedule& schedule, Order order) {
   Schedule result = schedule;
-  if (order == Order::data_first) swap_gradients(result.steps);
+  if (order == Order::smaller_first) swap_gradients(result);
   if (order != Order::as_written) hoist_updates(result.steps);
   return result;
 }

@@ -11,7 +11,7 @@ namespace thimble {
 enum class Order : uint8_t {
   as_written,    // weight gradient before input gradient; updates last
   early_update,  // each update as soon as its gradient exists and nobody reads the weight again
-  data_first     // the same, with the input gradient before the weight gradient
+  smaller_first  // the same; of a layer's two gradients, first the one that leaves fewer bytes
 };
 const char* name_of(Order order);
 std::vector<Order> all_orders();

@@ -1,6 +1,9 @@
 #include "transforms/recompute.h"
 
-#include "ops/core/op.h"
+#include <algorithm>
+#include <map>
+
+#include "ops/core/builder.h"
 
 namespace thimble {
 namespace {
@@ -33,6 +36,7 @@ class Rewriter {
         newest_(training.tensors.size()),
         dropped_(training.tensors.size()),
         ran_(training.nodes.size()),
+        made_(training.tensors.size()),
         backward_of_(training.nodes.size()) {
     ensure(!plan.stage_begins.empty() && plan.stage_begins.back() == std::ssize(forward_),
            "the stages do not cover the forward pass of ", training.name);
@@ -51,8 +55,15 @@ class Rewriter {
   }
 
   Graph run() {
-    for (const RecomputePlan::Action& a : plan_.actions) {
-      a.backward ? run_backward(a.stage) : run_forward(a.stage);
+    for (size_t i = 0; i < plan_.actions.size(); ++i) {
+      const RecomputePlan::Action& a = plan_.actions[i];
+      if (!a.backward && i > 0 && plan_.actions[i - 1].backward) sum_gradients();
+      if (a.backward) {
+        run_backward(a.stage);
+      } else {
+        const auto rest = plan_.actions.begin() + static_cast<std::ptrdiff_t>(i) + 1;
+        run_forward(a.stage, std::find(rest, plan_.actions.end(), a) == plan_.actions.end());
+      }
     }
     for (const Node& node : from_.nodes) {
       if (node.phase != Phase::forward && node.gradient_of < 0) to_.nodes.push_back(node);
@@ -64,7 +75,9 @@ class Rewriter {
   }
 
  private:
-  void run_forward(int32_t stage) {
+  // `last`: what it makes is for the backward pass; otherwise only for the stages behind it, and
+  // what those read again is a checkpoint.
+  void run_forward(int32_t stage, bool last) {
     for (int32_t i = plan_.stage_begins[at(stage)]; i < plan_.stage_begins[at(stage) + 1]; ++i) {
       const int32_t n = forward_[at(i)];
       const Node& node = from_.nodes[at(n)];
@@ -75,7 +88,7 @@ class Rewriter {
         ran_[at(n)] = true;
       }
       for (TensorId t : node.outputs) {
-        if (t != kNoTensor) dropped_[at(t)] = plan_.lean[at(stage)] && droppable_[at(t)];
+        if (t != kNoTensor) dropped_[at(t)] = last && plan_.lean[at(stage)] && droppable_[at(t)];
       }
     }
   }
@@ -84,15 +97,37 @@ class Rewriter {
     for (int32_t i = plan_.stage_begins[at(stage) + 1]; i-- > plan_.stage_begins[at(stage)];) {
       for (int32_t n : backward_of_[at(forward_[at(i)])]) {
         Node node = from_.nodes[at(n)];
+        ran_[at(n)] = true;
+        for (TensorId t : node.outputs) {
+          if (t != kNoTensor) made_[at(t)] = true;
+        }
+        if (const auto sum = summed_.find(at(n)); sum != summed_.end()) {
+          const auto [first, second] = find_op(node.op).summed_inputs;
+          node.inputs[second] = kNoTensor;
+          node.inputs[first] = sum->second;
+        }
         for (TensorId& t : node.inputs) t = needed(t);
         to_.nodes.push_back(std::move(node));
       }
     }
   }
 
+  // Two gradients that wait for their only reader while forward nodes run again: better one.
+  void sum_gradients() {
+    for (size_t n = 0; n < from_.nodes.size(); ++n) {
+      const Node& node = from_.nodes[n];
+      const auto [a, b] = find_op(node.op).summed_inputs;
+      if (a == b || ran_[n] || summed_.contains(n) || node.inputs[b] == kNoTensor) continue;
+      const TensorId first = node.inputs[a];
+      const TensorId second = node.inputs[b];
+      if (!made_[at(first)] || !made_[at(second)]) continue;
+      summed_[n] = append_node(to_, Phase::backward, "add", node.name, {first, second})[0];
+    }
+  }
+
   // The newest version of a tensor, made again if it was dropped.
   TensorId needed(TensorId t) {
-    if (t == kNoTensor) return t;
+    if (t == kNoTensor || at(t) >= newest_.size()) return t;
     if (dropped_[at(t)]) {
       dropped_[at(t)] = false;
       run_again(from_.nodes[at(producer_[at(t)])]);
@@ -146,6 +181,8 @@ class Rewriter {
   std::vector<TensorId> newest_;    // by tensor of the original graph
   std::vector<bool> dropped_;       // the newest version is not kept for the backward pass
   std::vector<bool> ran_;           // by node
+  std::vector<bool> made_;          // by tensor: a gradient that is there
+  std::map<size_t, TensorId> summed_;  // by backward node: the sum of two of its inputs
   std::vector<std::vector<int32_t>> backward_of_;  // by forward node
 };
 

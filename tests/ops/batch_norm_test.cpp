@@ -36,6 +36,23 @@ TEST(BatchNorm, HoldsItsContract) {
   }
 }
 
+// Planes of 15 pixels do not fill their mask bytes; 19 channels do not fill their lanes.
+TEST(BatchNorm, HoldsItsContractWithAMask) {
+  const Attributes::Entry mask = {"mask", int64_t{1}};
+  for (const char* activation : {"none", "relu", "relu6"}) {
+    for (bool addend : {false, true}) {
+      SCOPED_TRACE(str_cat(activation, addend ? ", addend" : ""));
+      check_op("batch_norm", {{.inputs = inputs({2, 3, 3, 5}, addend),
+                               .attributes = {act(activation), mask}},
+                              {.inputs = inputs({3, 19, 2, 4}, addend),
+                               .attributes = {act(activation), mask},
+                               .seed_parts = 2},
+                              {.inputs = inputs({2, 3, 3, 5}, addend),
+                               .attributes = {kFrozen, act(activation), mask}}});
+    }
+  }
+}
+
 TEST(BatchNorm, HoldsItsContractAtOddSizes) {
   check_op("batch_norm", {
                              {.inputs = {f32({2, 3, 4, 5})}},

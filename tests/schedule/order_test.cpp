@@ -70,16 +70,17 @@ TEST(Order, EarlyUpdateStandsBehindTheLastReaderOfItsWeight) {
             "update c1.weight\n");
 }
 
-TEST(Order, DataFirstMakesTheWeightGradientLast) {
-  EXPECT_EQ(backward_ops(reordered(schedule_of(training_graph()), Order::data_first)),
+// c2 reads an input of 72 bytes for the last time and makes a gradient of 16; fc the other way round.
+TEST(Order, SmallerFirstWeighsTheTwoGradientsOfALayer) {
+  EXPECT_EQ(backward_ops(reordered(schedule_of(training_graph()), Order::smaller_first)),
             "softmax_cross_entropy_backward criterion\n"
             "linear_backward_data fc\n"
             "linear_backward_weights fc\n"
             "update fc.weight\n"
             "update fc.bias\n"
             "reshape flat\n"
-            "conv2d_backward_data c2\n"
             "conv2d_backward_weights c2\n"
+            "conv2d_backward_data c2\n"
             "update c2.weight\n"
             "conv2d_backward_weights c1\n"
             "update c1.weight\n");

@@ -86,6 +86,9 @@ struct OpDef {
   std::function<void(GradientBuilder&)> gradient;
   std::function<Saves(const OpShapes&)> saves;  // null: nothing
   std::vector<InPlacePair> in_place;
+  // Backward ops that read two gradients only as their sum: the inputs' places. The second may be
+  // absent. {0, 0}: there is no such pair.
+  std::pair<size_t, size_t> summed_inputs = {0, 0};
   // The node that makes output 0 of a forward node once more, to the same bits, from its inputs and
   // its other outputs, and that updates nothing. null: the node itself does.
   std::function<Node(const Node&)> replay;

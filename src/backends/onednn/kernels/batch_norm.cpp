@@ -38,6 +38,11 @@ Layout layout_of(const Context& c, const Shape& s) {
   return s.rank() == 4 ? c.formats.map_layout(s) : plain_layout(s);
 }
 
+// Bits by line and block: only these kernels read them.
+Layout mask_layout(const vector::View& v) {
+  return {"lines", v.images * v.pixels * v.blocks * vector::lanes() / 8};
+}
+
 // Channel blocks are independent. When they do not divide well among the threads, each block's
 // lines are split too.
 int64_t parts_of(const vector::View& v) {
@@ -87,6 +92,7 @@ class NormForwardKernel : public Kernel {
     args.running_var = in(5);
     args.mean = out(1);
     args.inv_std = out(2);
+    args.mask = static_cast<uint8_t*>(b.outputs[3]);
     return bound([args, parts = parts_, sums = static_cast<vector::Sums*>(b.scratch)] {
       run(args, parts, sums);
     });
@@ -148,6 +154,7 @@ class NormBackwardKernel : public Kernel {
     args.mean = in(5);
     args.inv_std = in(6);
     args.dst = in(7);
+    args.mask = b.inputs.size() > 8 ? static_cast<const uint8_t*>(b.inputs[8]) : nullptr;
     args.diff_src = out(0);
     args.diff_addend = out(1);
     args.diff_gamma = out(2);
@@ -198,6 +205,7 @@ KernelChoice choose_either(const Context& c, bool replay) {
   choice.inputs[0] = layout;
   if (c.has(1)) choice.inputs[1] = layout;
   choice.outputs[0] = layout;
+  if (c.makes(3)) choice.outputs[3] = mask_layout(args.view);
   choice.scratch_bytes = args.training && !replay ? scratch_for(args.view) : 0;
   choice.implementation = vector::kernels().name;
   choice.kernel = std::make_shared<NormForwardKernel>(args, replay);
@@ -218,6 +226,7 @@ std::optional<KernelChoice> choose_backward(const Context& c) {
   for (size_t i : {size_t{0}, size_t{1}, size_t{2}, size_t{7}}) {
     if (c.has(i)) choice.inputs[i] = layout;
   }
+  if (c.has(8)) choice.inputs[8] = mask_layout(args.view);
   for (size_t i : {size_t{0}, size_t{1}}) {
     if (c.makes(i)) choice.outputs[i] = layout;
   }

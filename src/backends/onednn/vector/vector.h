@@ -38,6 +38,9 @@ struct NormForward {
   float* running_mean = nullptr;
   float* running_var = nullptr;
   float* dst = nullptr;
+  // One bit a lane, set where the activation lets the gradient pass: lanes/8 bytes for each line
+  // of each block, blocks innermost. Null: nobody asks.
+  uint8_t* mask = nullptr;
 };
 
 struct NormBackward {
@@ -52,7 +55,8 @@ struct NormBackward {
   const float* beta = nullptr;
   const float* mean = nullptr;     // frozen: the running statistics
   const float* inv_std = nullptr;  // frozen: the running variance
-  const float* dst = nullptr;      // for the mask when there was an addend
+  const float* dst = nullptr;      // what the activation cut off, when there was an addend
+  const uint8_t* mask = nullptr;   // the same, as NormForward wrote it
   float* diff_src = nullptr;       // each output null when nobody wants it
   float* diff_addend = nullptr;
   float* diff_gamma = nullptr;

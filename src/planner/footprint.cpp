@@ -1,0 +1,92 @@
+#include "planner/footprint.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/bytes.h"
+#include "base/parallel.h"
+#include "base/process_memory.h"
+#include "memory/bind.h"
+
+namespace thimble {
+namespace {
+
+// Pages that a run touches after planning: the code of kernels and libraries, decoding, checkpoint
+// files, and a little for each tensor that these hold. Measured over the zoo; see
+// experiments/process-bytes.
+constexpr int64_t kLateBytesOneDnn = 4992 * kKiB;
+#ifdef THIMBLE_HAS_ONEDNN
+constexpr int64_t kLateBytesPortable = 2816 * kKiB;  // shared libraries come back in larger pieces
+#else
+constexpr int64_t kLateBytesPortable = 1920 * kKiB;  // one static program
+#endif
+constexpr int64_t kLateBytesPerTensor = 512;
+
+// Starts the threads that will run the kernels and touches what they will use of their stacks, so
+// that it is resident and counted.
+void start_threads() {
+  parallel_for(thread_count(), 1, [](int64_t, int64_t) {
+    std::array<volatile char, 24 * kKiB> stack;
+    for (size_t i = 0; i < stack.size(); i += 512) stack[i] = 0;
+  });
+}
+
+int64_t late_bytes(const std::string& backend, const std::vector<const Program*>& programs) {
+  int64_t tensors = 0;
+  for (const Program* p : programs) {
+    const auto& buffers = p->schedule.buffers;
+    tensors = std::max<int64_t>(tensors,
+                                std::count_if(buffers.begin(), buffers.end(),
+                                              [](const Buffer& b) { return b.persistent; }));
+  }
+  return (backend == "portable" ? kLateBytesPortable : kLateBytesOneDnn) +
+         kLateBytesPerTensor * tensors;
+}
+
+// Addresses without memory behind them: kernels can be bound there before the arena exists.
+class AddressRange {
+ public:
+  explicit AddressRange(int64_t bytes) : bytes_(static_cast<size_t>(std::max<int64_t>(bytes, 1))) {
+    void* p = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    require(p != MAP_FAILED, "the system does not give ", format_bytes(bytes),
+            " of addresses; lower the batch or raise the limit of the shell (ulimit -v)");
+    data_ = static_cast<std::byte*>(p);
+  }
+  ~AddressRange() { munmap(data_, bytes_); }
+  AddressRange(const AddressRange&) = delete;
+  AddressRange& operator=(const AddressRange&) = delete;
+
+  std::byte* data() const { return data_; }
+  // oneDNN zeroes the padding of what it binds.
+  void forget() { madvise(data_, bytes_, MADV_DONTNEED); }
+
+ private:
+  size_t bytes_;
+  std::byte* data_ = nullptr;
+};
+
+}  // namespace
+
+int64_t measure_fixed_bytes(const std::vector<const Program*>& programs, int64_t arena_bytes,
+                            const std::string& backend, const std::function<void()>& warm_up) {
+  AddressRange arena(arena_bytes);
+  std::vector<std::unique_ptr<BoundKernel>> bound;
+  for (const Program* p : programs) {
+    const Addresses addresses = addresses_in(arena.data(), p->memory);
+    for (size_t s = 0; s < p->schedule.steps.size(); ++s) {
+      bound.push_back(bind_step(p->schedule, s, addresses));
+    }
+  }
+  arena.forget();
+  start_threads();
+  release_free_heap();
+  release_code_pages();
+  if (warm_up) warm_up();
+  release_free_heap();
+  return round_up(resident_bytes() + late_bytes(backend, programs), 4 * kKiB);
+}
+
+}  // namespace thimble
