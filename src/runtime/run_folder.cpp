@@ -169,13 +169,18 @@ std::string RunFolder::file(const char* name) const {
 }
 
 void RunFolder::create() {
+void RunFolder::make() {
+  std::error_code error;
+  fs::create_directories(path_, error);
+  require(!error, path_, ": cannot make the run folder: ", error.message());
+}
+
   std::error_code error;
   require(!has_checkpoint(), path_,
           ": holds the checkpoint of a run; hint: go on with --resume, or use another folder");
   require(!fs::exists(model_file(), error), path_,
           ": holds a trained model; hint: use another folder");
-  fs::create_directories(path_, error);
-  require(!error, path_, ": cannot make the run folder: ", error.message());
+  make();
   fs::remove(file("metrics.jsonl"), error);
   require(!error, file("metrics.jsonl"), ": cannot remove: ", error.message());
 }
