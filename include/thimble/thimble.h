@@ -48,14 +48,15 @@ struct DataChoice {
 };
 
 struct OptimizerChoice {
-  std::string name = "sgd";  // sgd | adam | adamw
+  std::string name = "sgd";  // one of list_optimizers()
   double momentum = 0.9;     // sgd
   bool nesterov = false;     // sgd
   double weight_decay = 0;
-  double learning_rate = 0.05;
-  std::string schedule = "cosine";        // constant | step | cosine
-  double warmup_epochs = 0;               // linear, from 0
-  std::vector<int64_t> step_epochs = {};  // step: multiply by step_factor at these epochs
+  std::map<std::string, std::string> options = {};  // its other settings: {"beta1", "0.95"}
+  double learning_rate = 0;                         // 0: usual_learning_rate(name)
+  std::string schedule = "cosine";                  // constant | step | cosine
+  double warmup_epochs = 0;                         // linear, from 0
+  std::vector<int64_t> step_epochs = {};            // step: multiply by step_factor at these epochs
   double step_factor = 0.1;
 };
 
@@ -67,7 +68,7 @@ struct TrainOptions {
   int64_t budget_bytes = 0;  // of the whole process; 0: no bound
   uint64_t seed = 0;
   int threads = 0;               // 0: all cores
-  std::string backend = "auto";  // auto | onednn | portable
+  std::string backend = "auto";  // auto, or one of list_backends()
   std::string run_folder;        // empty: nothing is written
   std::string initial_weights;   // a safetensors file; empty: fresh weights
   bool resume = false;           // continue what is in run_folder
@@ -176,3 +177,7 @@ Listing list_data();
 Listing list_ops();
 
 }  // namespace thimble
+Listing list_optimizers();  // with what `OptimizerChoice::options` may set
+Listing list_backends();    // fastest first; "auto" takes the first
+
+double usual_learning_rate(const std::string& optimizer);

@@ -13,7 +13,7 @@ std::string to_json(const PlanReport& report);
 std::string to_json(const TrainReport& report);
 std::string to_json(const EvalReport& report);
 std::string to_json(const std::vector<LayerProfile>& layers);
-// {"<what>": [{"name", "summary"}]}; `what` is models, data or ops.
+// {"<what>": [{"name", "summary"}]}; `what` is models, data, ops, ...
 std::string to_json(const Listing& listing, const std::string& what);
 
 }  // namespace thimble

@@ -71,6 +71,15 @@ TEST(CliPlan, FlagsReachTheModel) {
   EXPECT_GT(arena("--optimizer adam"), usual);
 }
 
+TEST(CliPlan, OptimizerOptionsReachTheOptimizer) {
+  const std::string adam = "plan --optimizer adam --optimizer-option ";
+  EXPECT_EQ(thimble(adam + "beta1=0.8 --optimizer-option epsilon=1e-6" + kLenet).exit_code, 0);
+  const Finished wrong = thimble(adam + "beta1=1.5" + kLenet);
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_CONTAINS(wrong.err, "adam: beta1 must be in [0, 1), got 1.5");
+  EXPECT_CONTAINS(thimble(adam + "beta=0.8" + kLenet).err, "did you mean 'beta1'?");
+}
+
 TEST(CliPlan, VerboseShowsTheStepsBeforeTheTable) {
   const Finished run = thimble("plan --verbose" + kLenet);
   EXPECT_EQ(run.exit_code, 0);
@@ -101,6 +110,8 @@ TEST(CliList, KnowsModelsDataAndOps) {
   EXPECT_TRUE(holds(names("models"), "lenet"));
   EXPECT_TRUE(holds(names("data"), "fashion-mnist"));
   EXPECT_TRUE(holds(names("ops"), "conv2d"));
+  EXPECT_EQ(names("optimizers"), (std::vector<std::string>{"adam", "adamw", "sgd"}));
+  EXPECT_EQ(names("backends").back(), "portable");
   EXPECT_CONTAINS(thimble("list models").out, "  lenet ");
 }
 
