@@ -85,9 +85,11 @@ Setup prepare(TrainOptions options, bool training) {
   setup.machine = known_machine(machine_cache_file(backend, o.threads));
   set_thread_count(o.threads);
   if (!o.data.path.empty()) {
-    setup.test_data = open_dataset(o.data.path, "test");
+    DataOptions data;
+    data.classes = o.model.classes;
+    setup.test_data = open_dataset(o.data.path, "test", data);
     if (training) {
-      setup.train_data = open_dataset(o.data.path, "train");
+      setup.train_data = open_dataset(o.data.path, "train", data);
       require(setup.train_data->class_names() == setup.test_data->class_names(), o.data.path,
               ": the train and the test part have different classes");
     }
