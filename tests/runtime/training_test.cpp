@@ -104,6 +104,54 @@ TEST_F(Training, ResumeTwiceReachesTheSameBits) {
   EXPECT_EQ(model_of(o, "run"), whole);
 }
 
+TEST_F(Training, ResumeBeforeTheFirstCheckpointBeginsTheRun) {
+  TrainOptions o = options();
+  const Bytes whole = model_of(o, "whole");
+  crash_after(o, "run", 1);
+  // As a kill between writing run.json and the first checkpoint leaves it.
+  std::filesystem::remove(dir_ / "run/checkpoint.safetensors");
+  o.resume = true;
+  EXPECT_EQ(model_of(o, "run"), whole);
+}
+
+TEST_F(Training, ResumeWithoutARunIsRefused) {
+  TrainOptions o = options();
+  o.resume = true;
+  expect_user_error([&] { train(o); }, "--resume needs the folder of the run to continue");
+  o.run_folder = dir_ / "run";
+  expect_user_error([&] { train(o); }, dir_ / "run holds no run to resume");
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "run"));
+}
+
+TEST_F(Training, ResumeWithOtherKernelsOrExamplesIsRefused) {
+  TrainOptions o = options();
+  o.epochs = 1;
+  model_of(o, "run");
+  const std::string file = dir_ / "run/checkpoint.safetensors";
+  const std::string kernels = make_backend("auto")->identity();
+  // One digit, so that the file keeps its length.
+  const auto forge = [&](const std::string& from, const std::string& to) {
+    std::string bytes = cli_test::text_of(file);
+    const size_t at = bytes.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    bytes.replace(at, from.size(), to);
+    data_test::write_file(file, Bytes(bytes.begin(), bytes.end()));
+  };
+  o.run_folder = dir_ / "run";
+  o.resume = true;
+  o.epochs = 2;
+  std::string others = kernels;
+  others.back() = '~';
+  forge(kernels, others);
+  expect_user_error([&] { train(o); }, file + ": was written with kernels " + others +
+                                           ", but now it is " + kernels + "; ");
+  forge(others, kernels);
+  forge("\"examples\":\"83\"", "\"examples\":\"84\"");
+  expect_user_error([&] { train(o); }, file + ": was written with examples 84, but now it is 83; ");
+  forge("\"examples\":\"84\"", "\"examples\":\"83\"");
+  EXPECT_TRUE(train(o).trained);
+}
+
 TEST_F(Training, ResumeOfAFinishedRunChangesNothing) {
   const TrainOptions o = options();
   const Bytes model = model_of(o, "run");
