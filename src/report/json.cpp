@@ -101,3 +101,7 @@ std::string to_json(const Listing& listing, const std::string& what) {
 }
 
 }  // namespace thimble
+std::string error_json(const std::string& message, int exit_code) {
+  return print({{"error", {{"message", message}, {"exit_code", exit_code}}}});
+}
+

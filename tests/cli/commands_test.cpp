@@ -168,7 +168,7 @@ TEST(CliTrain, RefusalTrainsNothingAndExitsWith3) {
 TEST(CliTrain, MissingDataIsBadInput) {
   const Finished run = thimble("train --json --data /no/such/place" + kLenet + "--run /tmp/none");
   EXPECT_EQ(run.exit_code, 2);
-  EXPECT_EQ(run.out, "");
+  EXPECT_EQ(only_json(run)["error"]["exit_code"], 2);
   EXPECT_CONTAINS(run.err, "thimble: error: no data set or folder '/no/such/place'");
 }
 

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "child.h"
 
 namespace thimble::cli_test {
@@ -10,7 +12,30 @@ void expect_refused(const std::string& arguments, const std::string& message) {
   const Finished run = thimble(arguments);
   EXPECT_EQ(run.exit_code, 2) << arguments;
   EXPECT_EQ(run.err, "thimble: error: " + message + "\n");
-  EXPECT_EQ(run.out, "");
+  if (arguments.find("--json") == std::string::npos) {
+    EXPECT_EQ(run.out, "");
+  }
+}
+
+TEST(CliUsage, JsonErrorsAreOneObjectOnStandardOutput) {
+  struct Case {
+    const char* arguments;
+    const char* message;
+  };
+  for (const Case& c :
+       {Case{"eval --json --run /no/such/run", "/no/such/run/run.json: cannot open: No such file"},
+        Case{"plan --json --bacth 3", "unknown flag '--bacth'"},
+        Case{"plan --json --model $'\\377'", "there is no model called"}}) {
+    const Finished run = thimble(c.arguments);
+    EXPECT_EQ(run.exit_code, 2);
+    EXPECT_CONTAINS(run.err, "thimble: error: ");
+    const auto answer = nlohmann::json::parse(run.out);
+    EXPECT_EQ(answer.size(), 1);
+    EXPECT_EQ(answer["error"]["exit_code"], 2);
+    EXPECT_CONTAINS(answer["error"]["message"].get<std::string>(), c.message);
+  }
+  // Without standard output there is still an exit code.
+  EXPECT_EQ(shell("$thimble plan --json --bacth 3 >/dev/full").exit_code, 2);
 }
 
 TEST(CliUsage, VersionIsPrinted) {
