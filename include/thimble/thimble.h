@@ -119,7 +119,8 @@ struct Progress {
 
 struct TrainReport {
   PlanReport plan;
-  bool trained = false;        // false: the plan did not fit
+  bool trained = false;        // false: the plan did not fit, or training was interrupted
+  bool interrupted = false;    // by should_stop; what was done is in the run folder
   int64_t peak_rss_bytes = 0;  // measured (VmHWM)
   double step_seconds_median = 0;
   double samples_per_second = 0;
@@ -163,9 +164,11 @@ PlanReport plan(const TrainOptions& options);
 std::string describe_plan(const TrainOptions& options);
 std::vector<LayerProfile> profile(const TrainOptions& options);
 // Plans, and trains when the plan fits. Compare `peak_rss_bytes` with the budget afterwards: a peak
-// above it is a broken contract, which the command line turns into exit code 4.
+// above it is a broken contract, which the command line turns into exit code 4. `should_stop` is
+// asked between steps; when it holds, a checkpoint file is written, from which `resume` goes on.
 TrainReport train(const TrainOptions& options,
-                  const std::function<void(const Progress&)>& on_progress = {});
+                  const std::function<void(const Progress&)>& on_progress = {},
+                  const std::function<bool()>& should_stop = {});
 // Evaluates the trained model in `options.run_folder` on the test split of its data, or of
 // `options.data.path` when that is given.
 EvalReport evaluate(const TrainOptions& options);
@@ -175,9 +178,9 @@ using Listing = std::vector<std::pair<std::string, std::string>>;
 Listing list_models();
 Listing list_data();
 Listing list_ops();
-
-}  // namespace thimble
 Listing list_optimizers();  // with what `OptimizerChoice::options` may set
 Listing list_backends();    // fastest first; "auto" takes the first
 
 double usual_learning_rate(const std::string& optimizer);
+
+}  // namespace thimble

@@ -33,7 +33,8 @@ void open_folder(const TrainOptions& options, std::optional<RunLock>& lock) {
 }  // namespace
 
 TrainReport train(const TrainOptions& options,
-                  const std::function<void(const Progress&)>& on_progress) {
+                  const std::function<void(const Progress&)>& on_progress,
+                  const std::function<bool()>& should_stop) {
   require(!options.data.path.empty(),
           "training needs data: a folder or a name such as "
           "fashion-mnist");
@@ -48,13 +49,13 @@ TrainReport train(const TrainOptions& options,
   }
   if (!options.run_folder.empty()) {
     RunFolder folder(options.run_folder);
-    if (!options.resume || !folder.has_checkpoint()) folder.create();
     folder.make();
     if (!lock) lock.emplace(options.run_folder);
+    if (!options.resume || !folder.has_checkpoint()) folder.create();
     folder.write_options(setup.options);
     folder.write_plan(to_json(report_of(plan)));
   }
-  return run_training(setup, plan, on_progress);
+  return run_training(setup, plan, {on_progress, should_stop});
 }
 
 }  // namespace thimble

@@ -172,6 +172,49 @@ TEST(CliTrain, MissingDataIsBadInput) {
   EXPECT_CONTAINS(run.err, "thimble: error: no data set or folder '/no/such/place'");
 }
 
+// Started as in a terminal: a shell lets its background children ignore SIGINT.
+Finished interrupt_when(const std::string& ready, const std::string& signal,
+                        const std::string& arguments) {
+  return shell("env --default-signal=INT $thimble " + arguments + " & child=$!; until [ -e " +
+               ready + " ]; do sleep 0.02; done; kill -" + signal + " $child; wait $child");
+}
+
+TEST(CliTrain, InterruptLeavesACheckpointAndTheLineThatContinues) {
+  const TempDir dir;
+  write_digits(dir / "some digits");
+  for (const auto& [signal, code] : {std::pair("INT", 130), std::pair("TERM", 143)}) {
+    const std::string run_folder = dir / signal;
+    const std::string arguments = "train --json --model lenet --batch 4 --threads 1 --data '" +
+                                  dir / "some digits" + "' --run " + run_folder +
+                                  " --epochs 1000000";
+    const Finished run = interrupt_when(run_folder + "/metrics.jsonl", signal, arguments);
+    EXPECT_EQ(run.exit_code, code) << run.err;
+    EXPECT_EQ(only_json(run)["interrupted"], true);
+    EXPECT_EQ(only_json(run)["trained"], false);
+    EXPECT_CONTAINS(run.err, "thimble: ending this step; once more ends at once\n");
+    const std::string line = THIMBLE_CLI " " + arguments + " --resume";
+    EXPECT_CONTAINS(run.err, "thimble: interrupted; continue with: " + line + "\n");
+    EXPECT_FALSE(std::filesystem::exists(run_folder + "/model.safetensors"));
+    // Fewer epochs than are done: it evaluates and ends.
+    const Finished rest = shell(line + " --epochs 1");
+    EXPECT_EQ(rest.exit_code, 0) << rest.err;
+    EXPECT_EQ(only_json(rest)["interrupted"], false);
+    EXPECT_TRUE(std::filesystem::exists(run_folder + "/model.safetensors"));
+  }
+}
+
+TEST(CliTrain, LineThatContinuesLeavesOutTheFirstWeights) {
+  const TempDir dir;
+  write_digits(dir / "digits");
+  const std::string data = kLenet + "--data " + dir / "digits" + " --run ";
+  ASSERT_EQ(thimble("train" + data + dir / "first").exit_code, 0);
+  const Finished run = interrupt_when(
+      dir / "run/metrics.jsonl", "INT",
+      "train --epochs 1000000 --init " + dir / "first/model.safetensors" + data + dir / "run");
+  EXPECT_EQ(run.exit_code, 130) << run.err;
+  EXPECT_CONTAINS(run.err, "train --epochs 1000000 --model lenet");
+}
+
 TEST(CliEval, MissingRunIsBadInput) {
   const Finished run = thimble("eval --run /no/such/run");
   EXPECT_EQ(run.exit_code, 2);

@@ -172,6 +172,37 @@ TEST_F(Training, MetricsOfAResumedRunHaveEachEpochOnce) {
   EXPECT_NE(lines.find("\"step\":40,"), std::string::npos) << lines;
 }
 
+// After the first step, in the middle of an epoch, between its last step and its evaluation, in the
+// evaluation (six batches), and at the end.
+TEST_F(Training, AStoppedRunGoesOnToTheSameBitsAndMetrics) {
+  const TrainOptions o = options();
+  const Bytes whole = model_of(o, "whole");
+  // Times of should_stop: once at the beginning, after each step, before each test batch.
+  for (const int64_t asked : {0, 1, 7, 20, 23, 27, 30, 40, 47, 50}) {
+    const std::string run = str_cat("run", asked);
+    TrainOptions stopped = o;
+    stopped.run_folder = dir_ / run;
+    int64_t times = 0;
+    const TrainReport report = train(stopped, {}, [&] { return times++ >= asked; });
+    EXPECT_TRUE(report.interrupted);
+    EXPECT_FALSE(report.trained);
+    EXPECT_EQ(report.weights_file, "");
+    EXPECT_FALSE(std::filesystem::exists(dir_ / run + "/model.safetensors"));
+    TrainOptions rest = o;
+    rest.resume = true;
+    EXPECT_EQ(model_of(rest, run), whole) << "stopped when asked the " << asked << "th time";
+    const auto losses = [&](const std::string& of) {  // without times and resident bytes
+      std::istringstream lines(cli_test::text_of(dir_ / of + "/metrics.jsonl"));
+      std::string text;
+      for (std::string line; std::getline(lines, line);) {
+        text += line.substr(0, line.find(",\"resident_bytes\""));
+      }
+      return text;
+    };
+    EXPECT_EQ(losses(run), losses("whole")) << "stopped when asked the " << asked << "th time";
+  }
+}
+
 TEST_F(Training, EvaluateReadsWhatTrainingReported) {
   TrainOptions o = options();
   o.run_folder = dir_ / "run";
