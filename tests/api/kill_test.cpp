@@ -6,7 +6,7 @@
 
 #include "base/random.h"
 #include "runtime/fixtures.h"
-#include "support/allocations.h"
+#include "support/sanitizers.h"
 
 // The program is killed without warning, again and again, at random moments.
 
@@ -38,7 +38,7 @@ double seconds_of(const std::function<void()>& action) {
 }
 
 TEST_F(Killed, TwentyTimesTheFinalWeightsAreThoseOfAnUninterruptedRun) {
-  const int kills = can_count_allocations() ? 20 : 4;  // sanitizers are slow
+  const int kills = kSanitized ? 4 : 20;
   Finished whole;
   const double seconds = seconds_of([&] { whole = cli_test::shell(line("whole")); });
   ASSERT_EQ(whole.exit_code, 0) << whole.err;

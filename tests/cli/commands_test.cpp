@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "child.h"
+#include "support/sanitizers.h"
 
 namespace thimble::cli_test {
 namespace {
@@ -45,6 +46,7 @@ TEST(CliPlan, RefusalIsTheSameJsonAndExitCode3) {
 }
 
 TEST(CliPlan, SmallestBudgetFitsWhenItIsTried) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
   const json refused = only_json(thimble("plan --json --budget 1MiB" + kLenet));
   const std::string smallest = refused["smallest_budget_bytes"].dump();
   EXPECT_EQ(thimble("plan --json --budget " + smallest + kLenet).exit_code, 0);
