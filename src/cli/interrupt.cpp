@@ -19,14 +19,16 @@ constexpr std::string_view kNote = "\nthimble: ending this step; once more ends 
 volatile sig_atomic_t g_caught = 0;
 volatile sig_atomic_t g_in_a_line = 0;  // standard error ends in half a line of progress
 
-std::array<struct sigaction, kSignals.size()> g_before;
+std::array<struct sigaction, kSignals.size()> g_before;  // not changed while they are caught
 
 void catch_signal(int number) {
   const int kept = errno;
   g_caught = number;
   const std::string_view text = kNote.substr(g_in_a_line != 0 ? 0 : 1);
   [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, text.data(), text.size());
-  for (const int other : kSignals) ::signal(other, SIG_DFL);
+  for (size_t i = 0; i < kSignals.size(); ++i) {
+    if (g_before[i].sa_handler != SIG_IGN) ::signal(kSignals[i], SIG_DFL);
+  }
   errno = kept;
 }
 
@@ -38,8 +40,8 @@ Interrupt::Interrupt() {
   struct sigaction action = {};
   action.sa_handler = catch_signal;
   action.sa_flags = SA_RESTART;
+  for (size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], nullptr, &g_before[i]);
   for (size_t i = 0; i < kSignals.size(); ++i) {
-    ::sigaction(kSignals[i], nullptr, &g_before[i]);
     // Who started us in the background wants it to stay deaf.
     if (g_before[i].sa_handler != SIG_IGN) ::sigaction(kSignals[i], &action, nullptr);
   }
