@@ -48,14 +48,15 @@ struct DataChoice {
 };
 
 struct OptimizerChoice {
-  std::string name = "sgd";  // sgd | adam | adamw
+  std::string name = "sgd";  // one of list_optimizers()
   double momentum = 0.9;     // sgd
   bool nesterov = false;     // sgd
   double weight_decay = 0;
-  double learning_rate = 0.05;
-  std::string schedule = "cosine";        // constant | step | cosine
-  double warmup_epochs = 0;               // linear, from 0
-  std::vector<int64_t> step_epochs = {};  // step: multiply by step_factor at these epochs
+  std::map<std::string, std::string> options = {};  // its other settings: {"beta1", "0.95"}
+  double learning_rate = 0;                         // 0: usual_learning_rate(name)
+  std::string schedule = "cosine";                  // constant | step | cosine
+  double warmup_epochs = 0;                         // linear, from 0
+  std::vector<int64_t> step_epochs = {};            // step: multiply by step_factor at these epochs
   double step_factor = 0.1;
 };
 
@@ -67,7 +68,7 @@ struct TrainOptions {
   int64_t budget_bytes = 0;  // of the whole process; 0: no bound
   uint64_t seed = 0;
   int threads = 0;               // 0: all cores
-  std::string backend = "auto";  // auto | onednn | portable
+  std::string backend = "auto";  // auto, or one of list_backends()
   std::string run_folder;        // empty: nothing is written
   std::string initial_weights;   // a safetensors file; empty: fresh weights
   bool resume = false;           // continue what is in run_folder
@@ -118,7 +119,8 @@ struct Progress {
 
 struct TrainReport {
   PlanReport plan;
-  bool trained = false;        // false: the plan did not fit
+  bool trained = false;        // false: the plan did not fit, or training was interrupted
+  bool interrupted = false;    // by should_stop; what was done is in the run folder
   int64_t peak_rss_bytes = 0;  // measured (VmHWM)
   double step_seconds_median = 0;
   double samples_per_second = 0;
@@ -162,9 +164,11 @@ PlanReport plan(const TrainOptions& options);
 std::string describe_plan(const TrainOptions& options);
 std::vector<LayerProfile> profile(const TrainOptions& options);
 // Plans, and trains when the plan fits. Compare `peak_rss_bytes` with the budget afterwards: a peak
-// above it is a broken contract, which the command line turns into exit code 4.
+// above it is a broken contract, which the command line turns into exit code 4. `should_stop` is
+// asked between steps; when it holds, a checkpoint file is written, from which `resume` goes on.
 TrainReport train(const TrainOptions& options,
-                  const std::function<void(const Progress&)>& on_progress = {});
+                  const std::function<void(const Progress&)>& on_progress = {},
+                  const std::function<bool()>& should_stop = {});
 // Evaluates the trained model in `options.run_folder` on the test split of its data, or of
 // `options.data.path` when that is given.
 EvalReport evaluate(const TrainOptions& options);
@@ -174,5 +178,9 @@ using Listing = std::vector<std::pair<std::string, std::string>>;
 Listing list_models();
 Listing list_data();
 Listing list_ops();
+Listing list_optimizers();  // with what `OptimizerChoice::options` may set
+Listing list_backends();    // fastest first; "auto" takes the first
+
+double usual_learning_rate(const std::string& optimizer);
 
 }  // namespace thimble

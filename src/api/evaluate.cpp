@@ -23,7 +23,7 @@ EvalReport evaluate(const TrainOptions& options) {
   Session session(setup, plan);
   session.weights().load(folder.model_file(), false);
   const auto begin = std::chrono::steady_clock::now();
-  const Session::Evaluation e = session.evaluate();
+  const Session::Evaluation e = *session.evaluate();
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   report.evaluated = true;

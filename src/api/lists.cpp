@@ -1,6 +1,11 @@
+#include <sstream>
+#include <utility>
+
+#include "backends/backend.h"
 #include "data/registry.h"
 #include "models/model.h"
 #include "ops/core/op.h"
+#include "runtime/optimizer.h"
 #include "thimble/thimble.h"
 
 namespace thimble {
@@ -20,6 +25,28 @@ Listing list_data() {
 Listing list_ops() {
   Listing all;
   for (const OpDef& op : op_table().all()) all.emplace_back(op.name, op.summary);
+  return all;
+}
+
+Listing list_optimizers() {
+  Listing all;
+  for (const OpDef* op : optimizers()) {
+    std::ostringstream text;
+    text << op->summary;
+    const char* before = "; options ";
+    for (const AttributeSpec& a : optimizer_options(*op)) {
+      text << std::exchange(before, ", ") << a.name << '=' << a.initial;
+    }
+    all.emplace_back(op->name, text.str());
+  }
+  return all;
+}
+
+Listing list_backends() {
+  Listing all;
+  for (const std::string& name : backend_names()) {
+    all.emplace_back(name, make_backend(name)->identity());
+  }
   return all;
 }
 

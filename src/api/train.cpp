@@ -1,18 +1,24 @@
+#include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "report/json.h"
 #include "runtime/run_folder.h"
+#include "runtime/run_lock.h"
 #include "runtime/training.h"
 
 namespace thimble {
 namespace {
 
-// Refuses to mix two runs in one folder, before anything is planned or written.
-void open_folder(const TrainOptions& options) {
+// Refuses to mix two runs in one folder, before anything is planned or written. `lock` is taken
+// here when the folder exists: what is read of it must not change under our hands.
+void open_folder(const TrainOptions& options, std::optional<RunLock>& lock) {
   if (options.run_folder.empty()) {
     require(!options.resume, "--resume needs the folder of the run to continue");
     return;
   }
+  std::error_code error;
+  if (std::filesystem::is_directory(options.run_folder, error)) lock.emplace(options.run_folder);
   const RunFolder folder(options.run_folder);
   if (options.resume) {
     require(folder.has_checkpoint() || folder.has_options(), options.run_folder,
@@ -27,12 +33,14 @@ void open_folder(const TrainOptions& options) {
 }  // namespace
 
 TrainReport train(const TrainOptions& options,
-                  const std::function<void(const Progress&)>& on_progress) {
+                  const std::function<void(const Progress&)>& on_progress,
+                  const std::function<bool()>& should_stop) {
   require(!options.data.path.empty(),
           "training needs data: a folder or a name such as "
           "fashion-mnist");
   Setup setup = prepare(options, true);
-  open_folder(setup.options);
+  std::optional<RunLock> lock;  // until training has ended
+  open_folder(setup.options, lock);
   const Plan plan = make_plan(std::move(setup.request), setup.machine);
   if (!plan.fits) {
     TrainReport refused;
@@ -41,11 +49,13 @@ TrainReport train(const TrainOptions& options,
   }
   if (!options.run_folder.empty()) {
     RunFolder folder(options.run_folder);
+    folder.make();
+    if (!lock) lock.emplace(options.run_folder);
     if (!options.resume || !folder.has_checkpoint()) folder.create();
     folder.write_options(setup.options);
     folder.write_plan(to_json(report_of(plan)));
   }
-  return run_training(setup, plan, on_progress);
+  return run_training(setup, plan, {on_progress, should_stop});
 }
 
 }  // namespace thimble

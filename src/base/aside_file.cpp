@@ -31,20 +31,27 @@ fs::path folder_of(const std::string& path) {
   return folder.empty() ? fs::path(".") : folder;
 }
 
-// Removes `<prefix><pid>` in the folder when no such process is alive. Our own number belongs to an
-// earlier process: in a container it is the same each time.
-void remove_stale(const fs::path& folder, const std::string& prefix) {
+constexpr std::string_view kMark = ".tmp-";  // between a file's name and its writer's number
+
+// The writer's number in `.<name>.tmp-<pid>`; 0 when the name is of another kind.
+pid_t writer_of(std::string_view name) {
+  const size_t mark = name.rfind(kMark);
+  if (!name.starts_with('.') || mark == name.npos || mark < 2) return 0;
+  const std::string_view digits = name.substr(mark + kMark.size());
+  pid_t pid = 0;
+  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), pid);
+  const bool whole = parsed.ec == std::errc() && parsed.ptr == digits.data() + digits.size();
+  return whole && pid > 0 ? pid : 0;
+}
+
+// Removes the files aside in the folder of which `stale(name, writer)` holds.
+template <class Stale>
+void remove_asides(const fs::path& folder, const Stale& stale) {
   std::error_code error;
   for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
     const std::string name = at->path().filename().string();
-    if (!name.starts_with(prefix)) continue;
-    pid_t pid = 0;
-    const char* name_end = name.data() + name.size();
-    const auto parsed = std::from_chars(name.data() + prefix.size(), name_end, pid);
-    if (parsed.ec != std::errc() || parsed.ptr != name_end || pid <= 0) continue;
-    if (pid == ::getpid() || (::kill(pid, 0) != 0 && errno == ESRCH)) {
-      ::unlink(at->path().c_str());
-    }
+    const pid_t writer = writer_of(name);
+    if (writer > 0 && stale(name, writer)) ::unlink(at->path().c_str());
   }
 }
 
@@ -52,8 +59,12 @@ void remove_stale(const fs::path& folder, const std::string& prefix) {
 
 AsideFile::AsideFile(std::string path) : path_(std::move(path)) {
   const fs::path folder = folder_of(path_);
-  const std::string prefix = "." + fs::path(path_).filename().string() + ".tmp-";
-  remove_stale(folder, prefix);
+  const std::string prefix = str_cat('.', fs::path(path_).filename().string(), kMark);
+  // Our own number belongs to an earlier process: in a container it is the same each time.
+  remove_asides(folder, [&](const std::string& name, pid_t writer) {
+    return name.substr(0, name.rfind(kMark) + kMark.size()) == prefix &&
+           (writer == ::getpid() || (::kill(writer, 0) != 0 && errno == ESRCH));
+  });
   aside_path_ = (folder / (prefix + std::to_string(::getpid()))).string();
   fd_ = retried(
       [&] { return ::open(aside_path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
@@ -93,6 +104,10 @@ void AsideFile::commit() {
 
 void AsideFile::fail() const {
   throw UserError(str_cat(path_, ": cannot write: ", std::strerror(errno)));
+}
+
+void remove_aside_files(const std::string& folder) {
+  remove_asides(folder, [](const std::string&, pid_t) { return true; });
 }
 
 }  // namespace thimble

@@ -26,4 +26,8 @@ class AsideFile {
   int fd_;
 };
 
+// Removes every `.<name>.tmp-<number>` in the folder, whoever made it: for the only process that
+// may write there. A number may belong to a new process by now, or to one that is not yet reaped.
+void remove_aside_files(const std::string& folder);
+
 }  // namespace thimble

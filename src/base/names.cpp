@@ -39,6 +39,12 @@ std::string nearest_name(std::string_view given, const std::vector<std::string>&
   return nearest;
 }
 
+std::string joined(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  return list;
+}
+
 std::string did_you_mean(std::string_view given, const std::vector<std::string>& names) {
   const std::string nearest = nearest_name(given, names);
   return nearest.empty() ? "" : "; did you mean '" + nearest + "'?";

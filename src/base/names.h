@@ -10,6 +10,9 @@ namespace thimble {
 // deletions and replacements (Levenshtein); empty when none is near.
 std::string nearest_name(std::string_view given, const std::vector<std::string>& names);
 
+// "a, b, c".
+std::string joined(const std::vector<std::string>& names);
+
 // "; did you mean 'x'?", or nothing when no name is near.
 std::string did_you_mean(std::string_view given, const std::vector<std::string>& names);
 

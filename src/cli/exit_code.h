@@ -13,6 +13,7 @@ enum ExitCode : int {
   kBadInput = 2,        // usage, files, values
   kDoesNotFit = 3,      // the plan is larger than the budget; nothing was run
   kBudgetExceeded = 4,  // it ran, and the measured peak was larger than the budget
+  kSignalled = 128,     // and the signal's number, as shells say it: 130 for Ctrl-C
 };
 
 inline constexpr const char* kExitCodes =
@@ -21,6 +22,7 @@ inline constexpr const char* kExitCodes =
     "  2  wrong usage or bad input: a flag, a file, a value\n"
     "  3  does not fit the budget; nothing was run\n"
     "  4  it ran, and the measured peak went over the budget\n"
+    "  130, 143  interrupted or terminated; train left a checkpoint for --resume\n"
     "  1  anything else\n";
 
 inline ExitCode exit_code(const std::exception& error) {

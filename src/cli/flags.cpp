@@ -1,6 +1,7 @@
 #include "cli/flags.h"
 
 #include <functional>
+#include <map>
 
 #include "base/bytes.h"
 #include "cli/values.h"
@@ -9,7 +10,6 @@ namespace thimble::cli {
 namespace {
 
 constexpr int64_t kMany = 1'000'000;
-constexpr double kAdamLearningRate = 0.001;  // sgd's usual one is far too large for Adam
 
 using Setter = std::function<void(const std::string& flag, const std::string& text)>;
 
@@ -45,6 +45,43 @@ CLI::Option* add_choice(const Group& group, const char* name, std::string& field
              [&field, choices](const std::string& flag, const std::string& text) {
                field = parse_choice(flag, text, choices);
              });
+}
+
+// A flag that may be given several times, as KEY=VALUE.
+void add_pairs(const Group& group, const char* name, std::map<std::string, std::string>& field,
+               const char* help) {
+  group.command
+      .add_option_function<std::vector<std::string>>(
+          name,
+          [&field, name](const std::vector<std::string>& given) {
+            for (const std::string& text : given) {
+              const auto [key, value] = parse_pair(name, text);
+              require(field.emplace(key, value).second, name, " ", key, " is given twice");
+            }
+          },
+          help)
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false)
+      ->group(group.title);
+}
+
+std::vector<std::string> names_in(const Listing& listing) {
+  std::vector<std::string> names;
+  for (const auto& entry : listing) names.push_back(entry.first);
+  return names;
+}
+
+// "0.05; adam, adamw: 0.001"
+std::string usual_learning_rates(const std::string& usual_optimizer) {
+  const double usual = usual_learning_rate(usual_optimizer);
+  std::map<double, std::vector<std::string>> others;
+  for (const std::string& name : names_in(list_optimizers())) {
+    const double rate = usual_learning_rate(name);
+    if (rate != usual) others[rate].push_back(name);
+  }
+  std::string text = str_cat(usual);
+  for (const auto& [rate, names] : others) text += str_cat("; ", joined(names), ": ", rate);
+  return text;
 }
 
 }  // namespace
@@ -84,20 +121,8 @@ void add_model_flags(CLI::App& command, ModelChoice& model) {
   add_choice(group, "--norm", model.norm, {"batch", "frozen", "group"}, "Normalisation");
   add_real(group, "--label-smoothing", model.label_smoothing, {0, 1, false, true},
            "Share of the target spread over all classes");
-  command
-      .add_option_function<std::vector<std::string>>(
-          "--option",
-          [&model](const std::vector<std::string>& given) {
-            for (const std::string& text : given) {
-              const auto [key, value] = parse_pair("--option", text);
-              require(model.variants.emplace(key, value).second, "--option ", key,
-                      " is given twice");
-            }
-          },
-          "The model's own options; may be given several times")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false)
-      ->group(group.title);
+  add_pairs(group, "--option", model.variants,
+            "The model's own options; may be given several times");
 }
 
 void add_data_flags(CLI::App& command, DataChoice& data) {
@@ -112,12 +137,15 @@ void add_data_flags(CLI::App& command, DataChoice& data) {
 
 void add_optimizer_flags(CLI::App& command, OptimizerChoice& optimizer) {
   const Group group = {command, "Optimizer"};
-  add_choice(group, "--optimizer", optimizer.name, {"sgd", "adam", "adamw"}, "How weights move");
-  add_real(group, "--lr", optimizer.learning_rate, {0, 1000}, "Learning rate",
-           str_cat(optimizer.learning_rate, "; adam and adamw: ", kAdamLearningRate));
+  add_choice(group, "--optimizer", optimizer.name, names_in(list_optimizers()), "How weights move");
+  add_real(group, "--lr", optimizer.learning_rate, {0, 1000, true}, "Learning rate",
+           usual_learning_rates(optimizer.name));
   add_real(group, "--momentum", optimizer.momentum, {0, 1, false, true}, "Of sgd");
   add_switch(group, "--nesterov", optimizer.nesterov, "Nesterov's momentum, of sgd");
   add_real(group, "--weight-decay", optimizer.weight_decay, {0, 1000}, "Pulls weights to zero");
+  add_pairs(group, "--optimizer-option", optimizer.options,
+            "Its other settings, such as beta1=0.95; see `thimble list optimizers`; may be given "
+            "several times");
   add_choice(group, "--schedule", optimizer.schedule, {"constant", "step", "cosine"},
              "Of the learning rate");
   add_real(group, "--warmup", optimizer.warmup_epochs, {0, 1e6},
@@ -162,7 +190,9 @@ void add_machine_flags(CLI::App& command, TrainOptions& options) {
       [&options](const std::string& flag, const std::string& text) {
         options.threads = static_cast<int>(parse_integer(flag, text, 1, kMostThreads));
       });
-  add_choice(group, "--backend", options.backend, {"auto", "onednn", "portable"}, "Whose kernels");
+  std::vector<std::string> choices = names_in(list_backends());
+  choices.insert(choices.begin(), "auto");
+  add_choice(group, "--backend", options.backend, choices, "Whose kernels");
 }
 
 void add_output_flags(CLI::App& command, Request& request) {
@@ -186,7 +216,6 @@ void settle_train_flags(const CLI::App& command, TrainOptions& options) {
   if (o.name != "sgd") {
     require(!given("--momentum") && !o.nesterov, given("--momentum") ? "--momentum" : "--nesterov",
             " belongs to --optimizer sgd, and --optimizer is ", o.name);
-    if (!given("--lr")) o.learning_rate = kAdamLearningRate;
   }
   require(!o.nesterov || o.momentum > 0, "--nesterov needs a --momentum above 0");
   require(o.schedule != "step" || given("--step-epochs"),

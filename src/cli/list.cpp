@@ -17,8 +17,11 @@ struct Listed {
   const char* name;
   Listing (*list)();
 };
-constexpr std::array<Listed, 3> kListed = {
-    {{"models", list_models}, {"data", list_data}, {"ops", list_ops}}};
+constexpr std::array<Listed, 5> kListed = {{{"models", list_models},
+                                            {"data", list_data},
+                                            {"ops", list_ops},
+                                            {"optimizers", list_optimizers},
+                                            {"backends", list_backends}}};
 
 std::vector<std::string> names() {
   std::vector<std::string> all;
@@ -39,7 +42,8 @@ ExitCode run_list(const Request& request) {
 
 void add_list_command(CLI::App& app, Request& request) {
   CLI::App& command = *app.add_subcommand("list", "Names that the other commands know");
-  command.add_option("WHAT", request.what, "models, data or ops")->type_name("");
+  command.add_option("WHAT", request.what, "models, data, ops, optimizers or backends")
+      ->type_name("");
   add_output_flags(command, request);
   command.footer(std::string(kExamples) + kExitCodes);
   command.callback([&request] {

@@ -70,6 +70,7 @@ ExitCode run_print(const Request& request) {
 
 Request parse_arguments(int argc, const char* const* argv) {
   Request request;
+  request.arguments.assign(argv, argv + argc);
   CLI::App app(kAbout, "thimble");
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_help_flag("-h,--help", "Show this help");

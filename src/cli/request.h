@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "cli/exit_code.h"
 #include "thimble/thimble.h"
@@ -12,9 +13,10 @@ namespace thimble::cli {
 struct Request {
   TrainOptions options;
   bool json = false;
-  bool verbose = false;  // plan: every step
-  std::string what;      // list: models, data or ops
-  std::string text;      // to print: help or version
+  bool verbose = false;                // plan: every step
+  std::string what;                    // list: models, data, ops, ...
+  std::string text;                    // to print: help or version
+  std::vector<std::string> arguments;  // as they came, with the program's name
   ExitCode (*run)(const Request& request) = nullptr;
 };
 

@@ -3,6 +3,7 @@
 
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "cli/interrupt.h"
 #include "cli/streams.h"
 #include "report/json.h"
 #include "report/progress.h"
@@ -41,9 +42,36 @@ class ProgressDisplay {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-TrainReport train_with_progress(const TrainOptions& options) {
+TrainReport train_with_progress(const TrainOptions& options, const Interrupt& interrupt) {
   ProgressDisplay display;
-  return train(options, [&](const Progress& progress) { display.show(progress); });
+  return train(
+      options, [&](const Progress& progress) { display.show(progress); },
+      [&] { return interrupt.signal() != 0; });
+}
+
+// As a shell reads it back.
+std::string quoted(const std::string& argument) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,@%+";
+  if (!argument.empty() && argument.find_first_not_of(kPlain) == argument.npos) return argument;
+  std::string text = "'";
+  for (const char c : argument) text += c == '\'' ? "'\\''" : std::string(1, c);
+  return text + "'";
+}
+
+// The same command with --resume; the first weights are in the checkpoint file by now.
+std::string line_to_continue(const std::vector<std::string>& arguments) {
+  std::string line;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (argument == "--resume" || argument.starts_with("--init=")) continue;
+    if (argument == "--init") {
+      ++i;
+      continue;
+    }
+    line += quoted(argument) + " ";
+  }
+  return line + "--resume";
 }
 
 ExitCode run_train(const Request& request) {
@@ -53,9 +81,14 @@ ExitCode run_train(const Request& request) {
     options.run_folder = usual_run_folder(options);
     note("run folder: " + options.run_folder + "\n");
   }
-  const TrainReport report = train_with_progress(options);
+  const Interrupt interrupt;
+  const TrainReport report = train_with_progress(options, interrupt);
   const PlanReport& plan = report.plan;
   if (request.json) print(to_json(report));
+  if (report.interrupted) {
+    note("thimble: interrupted; continue with: " + line_to_continue(request.arguments) + "\n");
+    return static_cast<ExitCode>(kSignalled + interrupt.signal());
+  }
   if (!report.trained) {
     note("thimble: " + refusal_text(plan, "training", ways_to_lower(plan, options)));
     return kDoesNotFit;

@@ -64,10 +64,8 @@ inline double parse_real(std::string_view flag, std::string_view text, const Int
 inline std::string parse_choice(std::string_view flag, const std::string& text,
                                 const std::vector<std::string>& choices) {
   if (std::find(choices.begin(), choices.end(), text) != choices.end()) return text;
-  std::string list;
-  for (const std::string& c : choices) list += (list.empty() ? "" : ", ") + c;
-  throw UserError(
-      str_cat(flag, " is '", text, "', needs one of ", list, did_you_mean(text, choices)));
+  throw UserError(str_cat(flag, " is '", text, "', needs one of ", joined(choices),
+                          did_you_mean(text, choices)));
 }
 
 // Parts between separators; an empty part stays.

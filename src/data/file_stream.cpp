@@ -1,6 +1,7 @@
 #include "data/file_stream.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,8 +12,13 @@ namespace thimble {
 FileStream::FileStream(const FileName& name, std::span<uint8_t> buffer)
     : name_(name),
       buffer_(buffer),
-      fd_(::openat(name.folder_fd, name.relative, O_RDONLY | O_CLOEXEC)) {
+      // A pipe without a writer would wait for one.
+      fd_(::openat(name.folder_fd, name.relative, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
   if (fd_ < 0) fail("cannot open: ", std::strerror(errno));
+  struct stat status;
+  if (::fstat(fd_, &status) == 0 && S_ISREG(status.st_mode)) return;
+  ::close(fd_);
+  fail("not a regular file");
 }
 
 FileStream::~FileStream() { ::close(fd_); }

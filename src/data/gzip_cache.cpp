@@ -71,6 +71,7 @@ std::string copy_name(const std::string& gzip_path) {
   struct stat status;
   require(::stat(gzip_path.c_str(), &status) == 0, gzip_path,
           ": cannot open: ", std::strerror(errno));
+  require(S_ISREG(status.st_mode), gzip_path, ": not a regular file");
   const std::string key = str_cat(fs::canonical(gzip_path).string(), '\n', status.st_size, '\n',
                                   status.st_mtim.tv_sec, '.', status.st_mtim.tv_nsec);
   std::array<char, 17> hex;

@@ -87,15 +87,45 @@ IdxHeader read_header(const InputFile& file, int dimensions) {
   return header;
 }
 
-int64_t largest_label(const InputFile& file, const IdxHeader& header) {
+constexpr int64_t kLabels = 256;  // a label is a byte
+
+// The first example of each label; -1 where there is none.
+using FirstExamples = std::array<int64_t, kLabels>;
+
+FirstExamples first_examples(const InputFile& file, const IdxHeader& header) {
+  FirstExamples first;
+  first.fill(-1);
   std::array<uint8_t, 4096> block;
-  uint8_t largest = 0;
   for (int64_t i = 0; i < header.count; i += static_cast<int64_t>(block.size())) {
     const int64_t n = std::min(header.count - i, static_cast<int64_t>(block.size()));
     file.read_at(header.header_bytes + i, block.data(), n);
-    largest = std::max(largest, *std::max_element(block.begin(), block.begin() + n));
+    for (int64_t k = 0; k < n; ++k) {
+      int64_t& example = first[block[static_cast<size_t>(k)]];
+      if (example < 0) example = i + k;
+    }
   }
-  return largest;
+  return first;
+}
+
+// The number of classes of labels without names: from 0 to the largest. One broken label would
+// widen every layer behind it, so a label of which there is no example means that one is wrong.
+int64_t count_classes(const InputFile& file, const FirstExamples& first) {
+  const auto last = std::find_if(first.rbegin(), first.rend(), [](int64_t e) { return e >= 0; });
+  const int64_t classes = first.rend() - last;
+  const auto gap = std::find(first.begin(), first.begin() + classes, -1) - first.begin();
+  require(gap == classes, file.path(), ": example ", *last, " has label ", classes - 1,
+          ", but no example has label ", gap,
+          "; needed every label from 0 to the largest; hint: ", "--classes ", classes,
+          " when that is right");
+  return classes;
+}
+
+void check_labels(const InputFile& file, const FirstExamples& first, int64_t classes) {
+  for (int64_t label = classes; label < kLabels; ++label) {
+    const int64_t example = first[static_cast<size_t>(label)];
+    require(example < 0, file.path(), ": example ", example, " has label ", label,
+            "; needed at most ", classes - 1);
+  }
 }
 
 class IdxDataset : public Dataset {
@@ -148,18 +178,19 @@ std::unique_ptr<Dataset> open_idx(const std::string& folder, const DataSpec& spe
   require(header.count == label_header.count, labels.path(), ": ", label_header.count,
           " labels; needed ", header.count, ", one for each picture");
 
-  int64_t largest = largest_label(labels, label_header);
+  const FirstExamples first = first_examples(labels, label_header);
   if (class_names.empty()) {
-    // A small test part may miss the last class; both parts must agree on the number.
+    int64_t classes = spec.classes;
     const std::string train = find_idx(folder, "train-labels", "idx1-ubyte");
-    if (spec.split != "train" && !train.empty()) {
+    if (classes == 0 && spec.split != "train" && !train.empty()) {
+      // A test part may miss a class; both parts must agree on the number.
       const InputFile other = open_unpacked(train, spec.cache_dir);
-      largest = std::max(largest, largest_label(other, read_header(other, 1)));
+      classes = count_classes(other, first_examples(other, read_header(other, 1)));
     }
-    for (int64_t i = 0; i <= largest; ++i) class_names.push_back(std::to_string(i));
+    if (classes == 0) classes = count_classes(labels, first);
+    for (int64_t i = 0; i < classes; ++i) class_names.push_back(std::to_string(i));
   }
-  require(largest < static_cast<int64_t>(class_names.size()), labels.path(), ": label ", largest,
-          "; needed at most ", class_names.size() - 1);
+  check_labels(labels, first, static_cast<int64_t>(class_names.size()));
 
   DatasetInfo info;
   info.description =

@@ -22,7 +22,8 @@ std::unique_ptr<Dataset> open_dataset(const std::string& name_or_path, const std
   require(split == "train" || split == "test", "no split '", split, "'; needed train or test");
   for (const DataSource* source : data_sources()) {
     if (source->recognise(name_or_path)) {
-      return source->open({name_or_path, split, options.cache_dir, options.share_dir});
+      return source->open(
+          {name_or_path, split, options.cache_dir, options.share_dir, options.classes});
     }
   }
   std::error_code ignored;

@@ -14,6 +14,7 @@ struct DataSpec {
   std::string split;      // "train" or "test"
   std::string cache_dir;  // where unpacked copies go; empty: the user's cache folder
   std::string share_dir;  // where the system's packages put data sets
+  int64_t classes = 0;    // that were asked for; 0: the data says how many there are
 };
 
 // One kind of data set. Each lives in `source_<name>.cpp`, which defines
@@ -32,6 +33,7 @@ const std::vector<const DataSource*>& data_sources();
 struct DataOptions {
   std::string cache_dir;                          // empty: the user's cache folder
   std::string share_dir = "/usr/share/datasets";  // where the system's packages put data sets
+  int64_t classes = 0;  // of labels that have no names; 0: the labels say how many there are
 };
 
 // Opens the "train" or "test" part of a well-known data set ("fashion-mnist") or of a folder whose

@@ -14,6 +14,7 @@ constexpr int64_t kSide = 32;
 constexpr int64_t kPlane = kSide * kSide;
 constexpr int64_t kRecordBytes = 1 + 3 * kPlane;  // label, then red, green and blue planes
 constexpr int64_t kClasses = 10;
+constexpr int kTrainFiles = 5;
 
 // The files of one split in `folder`, or in the folder that CIFAR-10's own archive makes.
 std::vector<std::string> find_files(const std::string& folder, const std::string& split) {
@@ -29,6 +30,19 @@ std::vector<std::string> find_files(const std::string& folder, const std::string
   }
   std::sort(paths.begin(), paths.end());
   return paths;
+}
+
+// A download that stopped half-way would train on fewer pictures without a word.
+void require_all_files(const DataSpec& spec, const std::vector<std::string>& paths) {
+  if (spec.split != "train") return;
+  for (int n = 1; n <= kTrainFiles; ++n) {
+    const std::string name = str_cat("data_batch_", n, ".bin");
+    const bool there = std::any_of(paths.begin(), paths.end(),
+                                   [&](const std::string& p) { return p.ends_with("/" + name); });
+    require(there, fs::path(paths.front()).parent_path().string(), ": no file ", name,
+            "; needed data_batch_1.bin to data_batch_", kTrainFiles,
+            ".bin; hint: unpack the archive again");
+  }
 }
 
 class Cifar10Dataset : public Dataset {
@@ -76,6 +90,7 @@ std::unique_ptr<Dataset> open(const DataSpec& spec) {
   const std::vector<std::string> paths = find_files(spec.path, spec.split);
   require(!paths.empty(), spec.path, ": no file ",
           spec.split == "train" ? "data_batch_*.bin" : "test_batch.bin");
+  require_all_files(spec, paths);
   std::vector<InputFile> files;
   std::vector<int64_t> ends;
   files.reserve(paths.size());

@@ -81,7 +81,9 @@ Machine measure(const std::string& name) {
 
 bool read_machine(const std::string& file, Machine& machine) {
   std::ifstream in(file);
-  return static_cast<bool>(in >> machine.flops_per_second >> machine.bytes_per_second >>
+  std::string identity;
+  return std::getline(in, identity) && identity == machine_identity() &&
+         static_cast<bool>(in >> machine.flops_per_second >> machine.bytes_per_second >>
                            machine.seconds_per_step) &&
          machine.flops_per_second > 0 && machine.bytes_per_second > 0 &&
          machine.seconds_per_step >= 0;
@@ -95,14 +97,29 @@ void write_machine(const std::string& file, const Machine& machine) {
   {
     std::ofstream out(aside);
     out.precision(6);
-    out << machine.flops_per_second << ' ' << machine.bytes_per_second << ' '
+    out << machine_identity() << '\n'
+        << machine.flops_per_second << ' ' << machine.bytes_per_second << ' '
         << machine.seconds_per_step << '\n';
     if (!out) return;
   }
   fs::rename(aside, file, ignored);
 }
 
+// As Linux says it; "unknown processor" where it does not.
+std::string processor_name() {
+  std::ifstream in("/proc/cpuinfo");
+  for (std::string line; std::getline(in, line);) {
+    const size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != line.npos) return line.substr(colon + 2);
+  }
+  return "unknown processor";
+}
+
 }  // namespace
+
+std::string machine_identity() {
+  return str_cat("thimble ", THIMBLE_VERSION, " on ", processor_name());
+}
 
 std::string machine_cache_file(const std::string& backend, int threads) {
   const char* cache = std::getenv("XDG_CACHE_HOME");

@@ -14,9 +14,13 @@ struct Machine {
   friend bool operator==(const Machine&, const Machine&) = default;
 };
 
-// What `cache_file` holds; all zero when it does not exist or makes no sense.
+// The first line of a cache file: the thimble and the processor that were measured. Home folders
+// move to other machines, and kernels become faster.
+std::string machine_identity();
+// What `cache_file` holds; all zero when it does not exist, is of another machine or thimble, or
+// makes no sense.
 Machine known_machine(const std::string& cache_file);
-// The same, but measures when there is no such file, in a child process (its memory is not ours),
+// The same, but measures when that is all zero, in a child process (its memory is not ours),
 // and keeps the result there. All zero when measuring failed. Must run before the first parallel
 // loop of the process: a child does not inherit threads.
 Machine measure_machine(const std::string& backend, int threads, const std::string& cache_file);

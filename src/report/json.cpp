@@ -45,6 +45,7 @@ std::string to_json(const TrainReport& r) {
   const auto measured = [&](auto value) { return r.trained ? Json(value) : Json(); };
   Json json = plan_json(r.plan);
   json["trained"] = r.trained;
+  json["interrupted"] = r.interrupted;
   json["peak_rss_bytes"] = measured(r.peak_rss_bytes);
   json["step_seconds_median"] = measured(r.step_seconds_median);
   json["samples_per_second"] = measured(r.samples_per_second);
@@ -98,6 +99,10 @@ std::string to_json(const Listing& listing, const std::string& what) {
   Json json = Json::object();
   json[what] = list;
   return print(json);
+}
+
+std::string error_json(const std::string& message, int exit_code) {
+  return print({{"error", {{"message", message}, {"exit_code", exit_code}}}});
 }
 
 }  // namespace thimble

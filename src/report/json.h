@@ -13,7 +13,9 @@ std::string to_json(const PlanReport& report);
 std::string to_json(const TrainReport& report);
 std::string to_json(const EvalReport& report);
 std::string to_json(const std::vector<LayerProfile>& layers);
-// {"<what>": [{"name", "summary"}]}; `what` is models, data or ops.
+// {"<what>": [{"name", "summary"}]}; `what` is models, data, ops, ...
 std::string to_json(const Listing& listing, const std::string& what);
+// {"error": {"message", "exit_code"}}: the answer of a command that failed.
+std::string error_json(const std::string& message, int exit_code);
 
 }  // namespace thimble

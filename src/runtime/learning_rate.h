@@ -13,7 +13,7 @@ namespace thimble {
 double learning_rate(const OptimizerChoice& choice, int64_t step, int64_t steps_per_epoch,
                      int64_t epochs);
 
-// Throws UserError for a value that makes no sense.
-void check_optimizer(const OptimizerChoice& choice);
+// Throws UserError for a schedule that makes no sense.
+void check_schedule(const OptimizerChoice& choice);
 
 }  // namespace thimble

@@ -58,6 +58,7 @@ void for_each_field(const Visit& visit, Options&... o) {
   visit("optimizer.momentum", same, o.optimizer.momentum...);
   visit("optimizer.nesterov", same, o.optimizer.nesterov...);
   visit("optimizer.weight_decay", same, o.optimizer.weight_decay...);
+  visit("optimizer.options", same, o.optimizer.options...);
   visit("optimizer.learning_rate", same, o.optimizer.learning_rate...);
   visit("optimizer.schedule", same, o.optimizer.schedule...);
   visit("optimizer.warmup_epochs", same, o.optimizer.warmup_epochs...);
@@ -168,14 +169,19 @@ std::string RunFolder::file(const char* name) const {
   return path_ + "/" + name;
 }
 
+void RunFolder::make() {
+  std::error_code error;
+  fs::create_directories(path_, error);
+  require(!error, path_, ": cannot make the run folder: ", error.message());
+}
+
 void RunFolder::create() {
   std::error_code error;
   require(!has_checkpoint(), path_,
           ": holds the checkpoint of a run; hint: go on with --resume, or use another folder");
   require(!fs::exists(model_file(), error), path_,
           ": holds a trained model; hint: use another folder");
-  fs::create_directories(path_, error);
-  require(!error, path_, ": cannot make the run folder: ", error.message());
+  make();
   fs::remove(file("metrics.jsonl"), error);
   require(!error, file("metrics.jsonl"), ": cannot remove: ", error.message());
 }

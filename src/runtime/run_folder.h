@@ -34,6 +34,8 @@ class RunFolder {
   // An empty path stands for no folder: it has no checkpoint, and all else throws UserError.
   explicit RunFolder(std::string path);
 
+  // Makes the folder when there is none. Take its RunLock before anything is written to it.
+  void make();
   // For a new run: makes the folder and drops the metrics of a run that was killed before its first
   // checkpoint. Throws UserError when the folder holds a checkpoint or a trained model.
   void create();

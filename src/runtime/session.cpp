@@ -67,13 +67,14 @@ Session::Result Session::evaluate_step(int slot) {
   return metrics();
 }
 
-Session::Evaluation Session::evaluate() {
+std::optional<Session::Evaluation> Session::evaluate(const std::function<bool()>& should_stop) {
   Evaluation total;
   const auto loader = open_loader(false);
   loader->begin_epoch(0);
   double loss = 0;
   double correct = 0;
   while (const auto batch = loader->next()) {
+    if (should_stop && should_stop()) return std::nullopt;
     const Result r = evaluate_step(batch->slot);
     // The loss is a mean over the examples that count.
     const int32_t* labels = labels_[static_cast<size_t>(batch->slot)];

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <functional>
+#include <optional>
+
 #include "runtime/arena.h"
 #include "runtime/executor.h"
 #include "runtime/setup.h"
@@ -31,7 +34,8 @@ class Session {
     int64_t examples = 0;
     int64_t skipped = 0;
   };
-  Evaluation evaluate();
+  // Nothing when `should_stop`, asked before each batch, held.
+  std::optional<Evaluation> evaluate(const std::function<bool()>& should_stop = {});
 
  private:
   template <class T>

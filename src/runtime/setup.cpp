@@ -5,7 +5,7 @@
 #include "base/parallel.h"
 #include "data/registry.h"
 #include "models/model.h"
-#include "runtime/learning_rate.h"
+#include "runtime/optimizer.h"
 
 namespace thimble {
 namespace {
@@ -69,15 +69,6 @@ int usual_threads(int threads) {
   return threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-OptimizerSpec optimizer_spec(const OptimizerChoice& choice) {
-  OptimizerSpec spec{choice.name, {{"weight_decay", choice.weight_decay}}};
-  if (choice.name == "sgd") {
-    spec.attributes.set("momentum", choice.momentum);
-    spec.attributes.set("nesterov", int64_t{choice.nesterov});
-  }
-  return spec;
-}
-
 Setup prepare(TrainOptions options, bool training) {
   Setup setup;
   options.threads = usual_threads(options.threads);
@@ -86,14 +77,19 @@ Setup prepare(TrainOptions options, bool training) {
   require(o.epochs > 0, "epochs is ", o.epochs, ", needs at least 1");
   require(o.budget_bytes >= 0, "the budget is ", o.budget_bytes, " bytes, needs a positive number");
   check_optimizer(o.optimizer);
+  if (o.optimizer.learning_rate == 0) {
+    o.optimizer.learning_rate = usual_learning_rate(o.optimizer.name);
+  }
   const std::string backend = make_backend(o.backend)->name();
   setup.kernels = make_backend(backend)->identity();
   setup.machine = known_machine(machine_cache_file(backend, o.threads));
   set_thread_count(o.threads);
   if (!o.data.path.empty()) {
-    setup.test_data = open_dataset(o.data.path, "test");
+    DataOptions data;
+    data.classes = o.model.classes;
+    setup.test_data = open_dataset(o.data.path, "test", data);
     if (training) {
-      setup.train_data = open_dataset(o.data.path, "train");
+      setup.train_data = open_dataset(o.data.path, "train", data);
       require(setup.train_data->class_names() == setup.test_data->class_names(), o.data.path,
               ": the train and the test part have different classes");
     }

@@ -31,7 +31,6 @@ Setup prepare(TrainOptions options, bool training);
 // All cores that this process may use, when `threads` is 0.
 int usual_threads(int threads);
 
-OptimizerSpec optimizer_spec(const OptimizerChoice& choice);
 PlanReport report_of(const Plan& plan);
 
 }  // namespace thimble

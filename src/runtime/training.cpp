@@ -50,13 +50,12 @@ struct Position {
   double epoch_loss = 0;  // sum over the steps of this epoch
   int64_t skipped = 0;    // broken examples so far
   double seconds = 0;     // of training before this process
+  bool untested = false;  // the epoch's steps are done, but not its evaluation
 
   std::map<std::string, std::string> metadata() const {
-    return {{"format", "thimble-checkpoint"},
-            {"step", std::to_string(step)},
-            {"epoch_loss", hex(epoch_loss)},
-            {"skipped", std::to_string(skipped)},
-            {"seconds", std::to_string(seconds)}};
+    return {{"format", "thimble-checkpoint"},     {"step", std::to_string(step)},
+            {"epoch_loss", hex(epoch_loss)},      {"skipped", std::to_string(skipped)},
+            {"seconds", std::to_string(seconds)}, {"untested", untested ? "1" : "0"}};
   }
   static Position of(const std::map<std::string, std::string>& metadata, const std::string& path) {
     const auto get = [&](const char* name) {
@@ -74,7 +73,8 @@ struct Position {
       return value;
     };
     return {static_cast<int64_t>(number("step")), number("epoch_loss"),
-            static_cast<int64_t>(number("skipped")), number("seconds")};
+            static_cast<int64_t>(number("skipped")), number("seconds"),
+            metadata.contains("untested") && metadata.at("untested") == "1"};
   }
   static std::string hex(double value) {
     char text[40];
@@ -85,12 +85,11 @@ struct Position {
 
 class Training {
  public:
-  Training(const Setup& setup, const Plan& plan,
-           const std::function<void(const Progress&)>& on_progress)
+  Training(const Setup& setup, const Plan& plan, const Watch& watch)
       : setup_(setup),
         options_(setup.options),
         plan_(plan),
-        on_progress_(on_progress),
+        watch_(watch),
         folder_(options_.run_folder),
         session_(setup, plan) {}
 
@@ -100,8 +99,8 @@ class Training {
     total_steps_ = steps_per_epoch_ * options_.epochs;
     first_step_ = position_.step;
     begin_ = Clock::now();
-    while (position_.step < total_steps_) epoch();
-    if (!evaluated_) test_ = session_.evaluate();
+    while (!stopped_ && (position_.step < total_steps_ || position_.untested)) epoch();
+    if (!stopped_ && !evaluated_) evaluate();
     return finish();
   }
 
@@ -125,19 +124,35 @@ class Training {
   }
 
   void epoch() {
-    const int64_t epoch = position_.step / steps_per_epoch_;
-    train_epoch(epoch);
-    test_ = session_.evaluate();
-    evaluated_ = true;
-    end_epoch(epoch);
+    const int64_t epoch = (position_.step - position_.untested) / steps_per_epoch_;
+    if (!position_.untested) train_epoch(epoch);
+    if (!stopped_) evaluate();
+    if (stopped_) {
+      checkpoint();
+    } else {
+      end_epoch(epoch);
+    }
   }
+
+  void evaluate() {
+    const auto test = session_.evaluate(watch_.should_stop);
+    stopped_ = !test;
+    if (!test) return;
+    test_ = *test;
+    evaluated_ = true;
+  }
+
+  bool asked_to_stop() const { return watch_.should_stop && watch_.should_stop(); }
 
   void train_epoch(int64_t epoch) {
     // One loader at a time: training and evaluation share its memory.
     const auto loader = session_.open_loader(true);
     loader->begin_epoch(epoch, position_.step % steps_per_epoch_);
     const int64_t skipped_before = position_.skipped;
-    while (const auto batch = loader->next()) {
+    stopped_ = asked_to_stop();
+    while (!stopped_) {
+      const auto batch = loader->next();
+      if (!batch) break;
       const double lr = rate(position_.step);
       const auto begin = Clock::now();
       const Session::Result r = session_.train_step(batch->slot, lr, position_.step);
@@ -148,10 +163,11 @@ class Training {
       position_.epoch_loss += r.loss;
       position_.skipped = skipped_before + loader->skipped();
       progress(lr, epoch, false);
-      const bool last = position_.step % steps_per_epoch_ == 0;
+      position_.untested = position_.step % steps_per_epoch_ == 0;
+      stopped_ = asked_to_stop();
       const bool due =
           options_.checkpoint_every > 0 && position_.step % options_.checkpoint_every == 0;
-      if (due && !last) checkpoint();
+      if (due && !position_.untested && !stopped_) checkpoint();
     }
   }
 
@@ -168,6 +184,7 @@ class Training {
     m.resident_bytes = resident_bytes();
     m.seconds = position_.seconds + seconds_since(begin_);
     position_.epoch_loss = 0;
+    position_.untested = false;
     if (options_.run_folder.empty()) return;
     folder_.append_metrics(m);
     checkpoint();
@@ -202,7 +219,7 @@ class Training {
   }
 
   void progress(double lr, int64_t epoch, bool done) {
-    if (!on_progress_) return;
+    if (!watch_.on_progress) return;
     const double seconds = seconds_since(begin_);
     const int64_t here = position_.step - first_step_;
     const int64_t in_epoch = position_.step - epoch * steps_per_epoch_;
@@ -214,21 +231,23 @@ class Training {
     p.loss = position_.epoch_loss / static_cast<double>(in_epoch);
     p.learning_rate = lr;
     p.samples_per_second = static_cast<double>(here * options_.model.batch) / seconds;
-    p.seconds_left =
-        seconds / static_cast<double>(here) * static_cast<double>(total_steps_ - position_.step);
+    // None were done here when a run goes on with the evaluation of an epoch.
+    p.seconds_left = seconds / static_cast<double>(std::max<int64_t>(here, 1)) *
+                     static_cast<double>(total_steps_ - position_.step);
     p.resident_bytes = resident_bytes();
     p.process_bytes = plan_.process_bytes;
     p.budget_bytes = plan_.budget_bytes;
     p.epoch_done = done;
     p.test_loss = test_.loss;
     p.test_accuracy = test_.accuracy;
-    on_progress_(p);
+    watch_.on_progress(p);
   }
 
   TrainReport finish() {
     TrainReport report;
     report.plan = report_of(plan_);
-    report.trained = true;
+    report.trained = !stopped_;
+    report.interrupted = stopped_;
     report.step_seconds_median = times_.median();
     report.samples_per_second =
         report.step_seconds_median > 0
@@ -237,7 +256,7 @@ class Training {
     report.loss = test_.loss;
     report.accuracy = test_.accuracy;
     report.skipped_examples = position_.skipped + test_.skipped;
-    if (!options_.run_folder.empty()) {
+    if (!options_.run_folder.empty() && !stopped_) {
       report.weights_file = folder_.model_file();
       session_.weights().save(report.weights_file, false, {{"format", "thimble-model"}});
     }
@@ -248,7 +267,7 @@ class Training {
   const Setup& setup_;
   const TrainOptions& options_;
   const Plan& plan_;
-  const std::function<void(const Progress&)>& on_progress_;
+  const Watch& watch_;
   RunFolder folder_;
   Session session_;
   Position position_;
@@ -259,13 +278,13 @@ class Training {
   Clock::time_point begin_;
   Session::Evaluation test_;
   bool evaluated_ = false;
+  bool stopped_ = false;  // by should_stop
 };
 
 }  // namespace
 
-TrainReport run_training(const Setup& setup, const Plan& plan,
-                         const std::function<void(const Progress&)>& on_progress) {
-  return Training(setup, plan, on_progress).run();
+TrainReport run_training(const Setup& setup, const Plan& plan, const Watch& watch) {
+  return Training(setup, plan, watch).run();
 }
 
 }  // namespace thimble

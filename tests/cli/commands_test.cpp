@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "child.h"
+#include "support/sanitizers.h"
 
 namespace thimble::cli_test {
 namespace {
@@ -45,6 +46,7 @@ TEST(CliPlan, RefusalIsTheSameJsonAndExitCode3) {
 }
 
 TEST(CliPlan, SmallestBudgetFitsWhenItIsTried) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
   const json refused = only_json(thimble("plan --json --budget 1MiB" + kLenet));
   const std::string smallest = refused["smallest_budget_bytes"].dump();
   EXPECT_EQ(thimble("plan --json --budget " + smallest + kLenet).exit_code, 0);
@@ -69,6 +71,15 @@ TEST(CliPlan, FlagsReachTheModel) {
   EXPECT_GT(arena("--input 1x64x64"), usual);
   EXPECT_GT(arena("--width 2"), usual);
   EXPECT_GT(arena("--optimizer adam"), usual);
+}
+
+TEST(CliPlan, OptimizerOptionsReachTheOptimizer) {
+  const std::string adam = "plan --optimizer adam --optimizer-option ";
+  EXPECT_EQ(thimble(adam + "beta1=0.8 --optimizer-option epsilon=1e-6" + kLenet).exit_code, 0);
+  const Finished wrong = thimble(adam + "beta1=1.5" + kLenet);
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_CONTAINS(wrong.err, "adam: beta1 must be in [0, 1), got 1.5");
+  EXPECT_CONTAINS(thimble(adam + "beta=0.8" + kLenet).err, "did you mean 'beta1'?");
 }
 
 TEST(CliPlan, VerboseShowsTheStepsBeforeTheTable) {
@@ -101,6 +112,8 @@ TEST(CliList, KnowsModelsDataAndOps) {
   EXPECT_TRUE(holds(names("models"), "lenet"));
   EXPECT_TRUE(holds(names("data"), "fashion-mnist"));
   EXPECT_TRUE(holds(names("ops"), "conv2d"));
+  EXPECT_EQ(names("optimizers"), (std::vector<std::string>{"adam", "adamw", "sgd"}));
+  EXPECT_EQ(names("backends").back(), "portable");
   EXPECT_CONTAINS(thimble("list models").out, "  lenet ");
 }
 
@@ -157,8 +170,51 @@ TEST(CliTrain, RefusalTrainsNothingAndExitsWith3) {
 TEST(CliTrain, MissingDataIsBadInput) {
   const Finished run = thimble("train --json --data /no/such/place" + kLenet + "--run /tmp/none");
   EXPECT_EQ(run.exit_code, 2);
-  EXPECT_EQ(run.out, "");
+  EXPECT_EQ(only_json(run)["error"]["exit_code"], 2);
   EXPECT_CONTAINS(run.err, "thimble: error: no data set or folder '/no/such/place'");
+}
+
+// Started as in a terminal: a shell lets its background children ignore SIGINT.
+Finished interrupt_when(const std::string& ready, const std::string& signal,
+                        const std::string& arguments) {
+  return shell("env --default-signal=INT $thimble " + arguments + " & child=$!; until [ -e " +
+               ready + " ]; do sleep 0.02; done; kill -" + signal + " $child; wait $child");
+}
+
+TEST(CliTrain, InterruptLeavesACheckpointAndTheLineThatContinues) {
+  const TempDir dir;
+  write_digits(dir / "some digits");
+  for (const auto& [signal, code] : {std::pair("INT", 130), std::pair("TERM", 143)}) {
+    const std::string run_folder = dir / signal;
+    const std::string arguments = "train --json --model lenet --batch 4 --threads 1 --data '" +
+                                  dir / "some digits" + "' --run " + run_folder +
+                                  " --epochs 1000000";
+    const Finished run = interrupt_when(run_folder + "/metrics.jsonl", signal, arguments);
+    EXPECT_EQ(run.exit_code, code) << run.err;
+    EXPECT_EQ(only_json(run)["interrupted"], true);
+    EXPECT_EQ(only_json(run)["trained"], false);
+    EXPECT_CONTAINS(run.err, "thimble: ending this step; once more ends at once\n");
+    const std::string line = THIMBLE_CLI " " + arguments + " --resume";
+    EXPECT_CONTAINS(run.err, "thimble: interrupted; continue with: " + line + "\n");
+    EXPECT_FALSE(std::filesystem::exists(run_folder + "/model.safetensors"));
+    // Fewer epochs than are done: it evaluates and ends.
+    const Finished rest = shell(line + " --epochs 1");
+    EXPECT_EQ(rest.exit_code, 0) << rest.err;
+    EXPECT_EQ(only_json(rest)["interrupted"], false);
+    EXPECT_TRUE(std::filesystem::exists(run_folder + "/model.safetensors"));
+  }
+}
+
+TEST(CliTrain, LineThatContinuesLeavesOutTheFirstWeights) {
+  const TempDir dir;
+  write_digits(dir / "digits");
+  const std::string data = kLenet + "--data " + dir / "digits" + " --run ";
+  ASSERT_EQ(thimble("train" + data + dir / "first").exit_code, 0);
+  const Finished run = interrupt_when(
+      dir / "run/metrics.jsonl", "INT",
+      "train --epochs 1000000 --init " + dir / "first/model.safetensors" + data + dir / "run");
+  EXPECT_EQ(run.exit_code, 130) << run.err;
+  EXPECT_CONTAINS(run.err, "train --epochs 1000000 --model lenet");
 }
 
 TEST(CliEval, MissingRunIsBadInput) {

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "child.h"
 
 namespace thimble::cli_test {
@@ -10,7 +12,30 @@ void expect_refused(const std::string& arguments, const std::string& message) {
   const Finished run = thimble(arguments);
   EXPECT_EQ(run.exit_code, 2) << arguments;
   EXPECT_EQ(run.err, "thimble: error: " + message + "\n");
-  EXPECT_EQ(run.out, "");
+  if (arguments.find("--json") == std::string::npos) {
+    EXPECT_EQ(run.out, "");
+  }
+}
+
+TEST(CliUsage, JsonErrorsAreOneObjectOnStandardOutput) {
+  struct Case {
+    const char* arguments;
+    const char* message;
+  };
+  for (const Case& c :
+       {Case{"eval --json --run /no/such/run", "/no/such/run/run.json: cannot open: No such file"},
+        Case{"plan --json --bacth 3", "unknown flag '--bacth'"},
+        Case{"plan --json --model $'\\377'", "there is no model called"}}) {
+    const Finished run = thimble(c.arguments);
+    EXPECT_EQ(run.exit_code, 2);
+    EXPECT_CONTAINS(run.err, "thimble: error: ");
+    const auto answer = nlohmann::json::parse(run.out);
+    EXPECT_EQ(answer.size(), 1);
+    EXPECT_EQ(answer["error"]["exit_code"], 2);
+    EXPECT_CONTAINS(answer["error"]["message"].get<std::string>(), c.message);
+  }
+  // Without standard output there is still an exit code.
+  EXPECT_EQ(shell("$thimble plan --json --bacth 3 >/dev/full").exit_code, 2);
 }
 
 TEST(CliUsage, VersionIsPrinted) {
@@ -37,8 +62,7 @@ TEST(CliUsage, EveryHelpTeachesExamplesAndExitCodesWithin80Columns) {
 
 TEST(CliUsage, HelpNamesTheDefaults) {
   const std::string help = thimble("plan --help").out;
-  EXPECT_CONTAINS(help,
-                  "  --lr X                      Learning rate [0.05; adam and adamw: 0.001]\n");
+  EXPECT_CONTAINS(help, "  --lr X                      Learning rate [0.05; adam, adamw: 0.001]\n");
   EXPECT_CONTAINS(help, "  --norm batch|frozen|group   Normalisation [batch]\n");
   EXPECT_CONTAINS(help, "  --epochs N                  Passes over the data [1]\n");
 }
@@ -52,7 +76,7 @@ TEST(CliUsage, UnknownNamesSuggestTheNearest) {
                  "the command is 'trian', needs one of train, plan, profile, eval, list; "
                  "did you mean 'train'?");
   expect_refused("list model",
-                 "what to list is 'model', needs one of models, data, ops; "
+                 "what to list is 'model', needs one of models, data, ops, optimizers, backends; "
                  "did you mean 'models'?");
   const Finished run = thimble("plan --model lenett");
   EXPECT_EQ(run.exit_code, 2);
@@ -67,7 +91,8 @@ TEST(CliUsage, CommandsNeedWhatTheyNeed) {
                  "train needs --data: a name of `thimble list data`, or a folder; such as "
                  "--data fashion-mnist");
   expect_refused("eval", "eval needs --run: the folder of a trained model");
-  expect_refused("list", "what to list is '', needs one of models, data, ops");
+  expect_refused("list",
+                 "what to list is '', needs one of models, data, ops, optimizers, backends");
   expect_refused("plan --batch", "--batch needs a value");
   expect_refused("plan --json=3", "--json takes no value");
   expect_refused("plan lenet", "unexpected argument 'lenet' of thimble plan");
@@ -77,7 +102,7 @@ TEST(CliUsage, CommandsNeedWhatTheyNeed) {
 TEST(CliUsage, BadNumbersSayWhatCameAndWhatIsNeeded) {
   expect_refused("plan --batch -3", "--batch is '-3', needs a whole number from 1 to 65536");
   expect_refused("plan --epochs 0", "--epochs is '0', needs a whole number from 1 to 1000000");
-  expect_refused("plan --lr nan", "--lr is 'nan', needs a number of at least 0 and at most 1000");
+  expect_refused("plan --lr nan", "--lr is 'nan', needs a number above 0 and at most 1000");
   expect_refused("plan --threads 0", "--threads is '0', needs a whole number from 1 to 1024");
   expect_refused("plan --threads 100000",
                  "--threads is '100000', needs a whole number from 1 to 1024");

@@ -23,8 +23,9 @@ TEST(Cifar10, FilesFollowEachOther) {
   const TempDir dir;
   write_file(dir / "data_batch_1.bin", records({3, 1}));
   write_file(dir / "data_batch_2.bin", records({4, 9, 5}));
+  for (const char* n : {"3", "4", "5"}) write_file(dir / "data_batch_" + n + ".bin", records({7}));
   const auto data = open_dataset(dir.path(), "train");
-  EXPECT_EQ(data->size(), 5);
+  EXPECT_EQ(data->size(), 8);
   EXPECT_EQ(data->classes(), 10);
   EXPECT_EQ(data->class_names()[9], "truck");
   EXPECT_EQ(data->image(), (Shape{3, 32, 32}));
@@ -50,6 +51,22 @@ TEST(Cifar10, MissingSplitIsAnError) {
   write_file(dir / "test_batch.bin", records({3}));
   EXPECT_EQ(error_of([&] { open_dataset(dir.path(), "train"); }),
             dir.path() + ": no file data_batch_*.bin");
+}
+
+TEST(Cifar10, MissingBatchFileIsAnError) {
+  for (const char* missing : {"1", "3", "5"}) {
+    const TempDir dir;
+    const std::string folder = dir / "cifar-10-batches-bin";
+    for (const char* n : {"1", "2", "3", "4", "5"}) {
+      if (n != std::string(missing)) {
+        write_file(folder + "/data_batch_" + n + ".bin", records({7}));
+      }
+    }
+    EXPECT_EQ(error_of([&] { open_dataset(dir.path(), "train"); }),
+              folder + ": no file data_batch_" + missing +
+                  ".bin; needed data_batch_1.bin to data_batch_5.bin; hint: unpack the archive "
+                  "again");
+  }
 }
 
 TEST(Cifar10, CutFileIsAnError) {

@@ -1,3 +1,5 @@
+#include <sys/stat.h>
+
 #include "data/registry.h"
 #include "fixtures.h"
 
@@ -94,6 +96,31 @@ TEST(Folder, FileThatIsGoneIsAnError) {
   std::filesystem::remove(dir / "train/ant/a.png");
   EXPECT_EQ(error_of([&] { decode_first_pixel(*data, 0); }),
             dir / "train/ant/a.png: cannot open: No such file or directory");
+}
+
+// A pipe without a writer would wait for ever.
+TEST(Folder, PipeAmongPicturesIsAnError) {
+  const TempDir dir;
+  write_png(dir / "train/ant/a.png", 4, 4, constant(1));
+  ASSERT_EQ(::mkfifo((dir / "train/ant/b.png").c_str(), 0600), 0);
+  const auto data = open_dataset(dir.path(), "train");
+  ASSERT_EQ(data->size(), 2);
+  EXPECT_EQ(decode_first_pixel(*data, 0), std::pair(1, 0));
+  EXPECT_EQ(error_of([&] { decode_first_pixel(*data, 1); }),
+            dir / "train/ant/b.png: not a regular file");
+}
+
+TEST(Folder, LinkThatLeadsToItselfIsAnError) {
+  const TempDir dir;
+  write_png(dir / "train/ant/a.png", 4, 4, constant(1));
+  std::filesystem::create_symlink("b.png", dir / "train/ant/b.png");
+  std::filesystem::create_directory_symlink("..", dir / "train/ant/all.png");  // not a picture
+  std::filesystem::create_symlink("loop", dir / "train/loop");                 // not a class
+  const auto data = open_dataset(dir.path(), "train");
+  EXPECT_EQ(data->classes(), 1);
+  ASSERT_EQ(data->size(), 2);
+  EXPECT_EQ(error_of([&] { decode_first_pixel(*data, 1); }),
+            dir / "train/ant/b.png: cannot open: Too many levels of symbolic links");
 }
 
 }  // namespace

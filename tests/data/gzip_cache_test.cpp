@@ -109,5 +109,13 @@ TEST(GzipCache, FallsBackToAPrivateTemporaryFolder) {
   EXPECT_EQ(status.st_mode & 0777, 0700u);
 }
 
+// A pipe without a writer would wait for ever.
+TEST(GzipCache, PipeIsAnError) {
+  const TempDir dir;
+  ASSERT_EQ(::mkfifo((dir / "pipe.gz").c_str(), 0600), 0);
+  EXPECT_EQ(error_of([&] { unpacked_copy(dir / "pipe.gz", dir.path()); }),
+            dir / "pipe.gz: not a regular file");
+}
+
 }  // namespace
 }  // namespace thimble::data_test

@@ -86,7 +86,34 @@ TEST(Idx, LabelWithoutANameIsAnError) {
   DataOptions options;
   options.share_dir = dir.path();
   EXPECT_CONTAINS(error_of([&] { open_dataset("fashion-mnist", "train", options); }),
-                  "label 10; needed at most 9");
+                  "train-labels-idx1-ubyte: example 0 has label 10; needed at most 9");
+}
+
+TEST(Idx, LabelThatWouldWidenTheClassesIsAnError) {
+  const TempDir dir;
+  write_idx(dir.path(), 13);
+  write_file(dir / "train-labels-idx1-ubyte",
+             idx_labels({0, 1, 2, 3, 4, 5, 6, 255, 7, 8, 9, 0, 1}));
+  const std::string refusal =
+      dir / "train-labels-idx1-ubyte" +
+      ": example 7 has label 255, but no example has label 10; needed every label from 0 to the "
+      "largest; hint: --classes 256 when that is right";
+  EXPECT_EQ(error_of([&] { open_dataset(dir.path(), "train"); }), refusal);
+  EXPECT_EQ(error_of([&] { open_dataset(dir.path(), "test"); }), refusal);
+  DataOptions options;
+  options.classes = 256;
+  EXPECT_EQ(open_dataset(dir.path(), "train", options)->classes(), 256);
+  options.classes = 10;
+  EXPECT_EQ(error_of([&] { open_dataset(dir.path(), "train", options); }),
+            dir / "train-labels-idx1-ubyte: example 7 has label 255; needed at most 9");
+}
+
+TEST(Idx, TestLabelThatTrainingLacksIsAnError) {
+  const TempDir dir;
+  write_idx(dir.path(), 5);
+  write_file(dir / "t10k-labels-idx1-ubyte", idx_labels({0, 1, 5, 1, 0}));
+  EXPECT_EQ(error_of([&] { open_dataset(dir.path(), "test"); }),
+            dir / "t10k-labels-idx1-ubyte: example 2 has label 5; needed at most 4");
 }
 
 TEST(Idx, MissingPartIsAnError) {

@@ -6,8 +6,20 @@
 
 #include "graph/graph.h"
 #include "models/model.h"
+#include "support/sanitizers.h"
 
 namespace thimble {
+
+// All models; under sanitizers, which would need minutes for hundreds of layers, the shallow ones.
+inline std::vector<const Model*> zoo() {
+  std::vector<const Model*> all = models();
+  if (kSanitized) {
+    std::erase_if(all, [](const Model* m) {
+      return m->name != "lenet" && m->name != "mobilenet_v1_patch" && m->name != "resnet18_cifar";
+    });
+  }
+  return all;
+}
 
 // The number of trained scalars of a model.
 inline int64_t parameters(const std::string& model, const ModelOptions& options = {}) {

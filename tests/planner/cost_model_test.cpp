@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 
 #include "autodiff/differentiate.h"
@@ -63,7 +62,7 @@ TEST(KnownMachine, IsAllZeroWithoutACacheFileThatMakesSense) {
   EXPECT_EQ(known_machine(""), Machine{});
   EXPECT_EQ(known_machine(file), Machine{});
   for (const char* text : {"", "no", "1e11", "1e11 -1e10 1e-6", "0 1e10 1e-6"}) {
-    data_test::write_file(file, {text, text + std::strlen(text)});
+    std::ofstream(file) << machine_identity() << '\n' << text;
     EXPECT_EQ(known_machine(file), Machine{}) << text;
   }
 }
@@ -71,9 +70,24 @@ TEST(KnownMachine, IsAllZeroWithoutACacheFileThatMakesSense) {
 TEST(MeasureMachine, ReadsItsCacheFile) {
   const TempDir dir;
   const std::string file = dir / "machine.txt";
-  std::ofstream(file) << "1.5e11 2.5e10 3e-6\n";
+  std::ofstream(file) << machine_identity() << "\n1.5e11 2.5e10 3e-6\n";
   EXPECT_EQ(known_machine(file), (Machine{1.5e11, 2.5e10, 3e-6}));
   EXPECT_EQ(measure_machine("portable", 1, file), (Machine{1.5e11, 2.5e10, 3e-6}));
+}
+
+TEST(KnownMachine, IsAllZeroForAnotherMachineOrThimble) {
+  const TempDir dir;
+  const std::string file = dir / "machine.txt";
+  const std::string ours = machine_identity();
+  EXPECT_EQ(ours.find("thimble "), 0);
+  const std::string other_version = "thimble 0.0.1" + ours.substr(ours.find(" on "));
+  for (const std::string& first_line :
+       {ours + " II", other_version, std::string("thimble"), std::string()}) {
+    std::ofstream(file) << first_line << "\n1.5e11 2.5e10 3e-6\n";
+    EXPECT_EQ(known_machine(file), Machine{}) << first_line;
+  }
+  std::ofstream(file) << "1.5e11 2.5e10 3e-6\n";
+  EXPECT_EQ(known_machine(file), Machine{}) << "a file of an older thimble";
 }
 
 // In a process of its own: measuring forks, and this one may have run parallel loops.
@@ -85,15 +99,20 @@ TEST(MeasureMachine, WritesItsCacheFileAndUsesItAgain) {
   ASSERT_EQ(cli_test::shell(plan).exit_code, 0);
   const std::string file = dir / "thimble/machine-portable-1.txt";
   Machine m;
-  std::ifstream(file) >> m.flops_per_second >> m.bytes_per_second >> m.seconds_per_step;
+  std::ifstream in(file);
+  std::string identity;
+  std::getline(in, identity);
+  EXPECT_EQ(identity, machine_identity());
+  in >> m.flops_per_second >> m.bytes_per_second >> m.seconds_per_step;
   EXPECT_GT(m.flops_per_second, 1e7);
   EXPECT_GT(m.bytes_per_second, 1e7);
   EXPECT_GT(m.seconds_per_step, 0);
   EXPECT_LT(m.seconds_per_step, 1e-2);
   const std::string before = cli_test::text_of(file);
-  std::ofstream(file) << "1e30 1e30 1000\n";  // seconds to start each step
+  const std::string made_up = machine_identity() + "\n1e30 1e30 1000\n";  // seconds a step
+  std::ofstream(file) << made_up;
   const cli_test::Finished again = cli_test::shell(plan);
-  EXPECT_EQ(cli_test::text_of(file), "1e30 1e30 1000\n");
+  EXPECT_EQ(cli_test::text_of(file), made_up);
   const size_t at = again.out.find("\"predicted_step_seconds\":");
   ASSERT_NE(at, std::string::npos);
   EXPECT_GT(std::strtod(again.out.c_str() + at + 25, nullptr), 10000);

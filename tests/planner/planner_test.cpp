@@ -4,7 +4,7 @@
 
 #include <numeric>
 
-#include "models/model.h"
+#include "models/zoo.h"
 #include "support/allocations.h"
 #include "support/expect_error.h"
 
@@ -82,7 +82,7 @@ TEST(MakePlan, MoreBudgetNeverGivesALargerOrSlowerPlan) {
 }
 
 TEST(MakePlan, CategoriesAddUpToTheLiveBytesAtThePeak) {
-  for (const Model* model : models()) {
+  for (const Model* model : zoo()) {
     for (int64_t batch : {1, 8}) {
       const Plan plan = make_plan(request(model->name, batch, "portable"), kMachine);
       EXPECT_EQ(std::accumulate(plan.by_category.begin(), plan.by_category.end(), int64_t{0}),

@@ -59,9 +59,9 @@ TEST(ReportJson, PlanKeepsEveryValue) {
 
 TEST(ReportJson, TrainAddsWhatWasMeasured) {
   const std::string text = to_json(made_up_run(0));
-  EXPECT_EQ(keys(text),
-            plan_keys_and({"trained", "peak_rss_bytes", "step_seconds_median", "samples_per_second",
-                           "loss", "accuracy", "skipped_examples", "weights_file"}));
+  EXPECT_EQ(keys(text), plan_keys_and({"trained", "interrupted", "peak_rss_bytes",
+                                       "step_seconds_median", "samples_per_second", "loss",
+                                       "accuracy", "skipped_examples", "weights_file"}));
   const json object = json::parse(text);
   EXPECT_EQ(object["trained"], true);
   EXPECT_EQ(object["peak_rss_bytes"], 82837504);
@@ -77,7 +77,7 @@ TEST(ReportJson, RefusedTrainingHasTheSameNamesAndMeasuredNothing) {
   const json object = json::parse(to_json(made_up_run(mebibytes(64))));
   EXPECT_EQ(object["fits"], false);
   EXPECT_EQ(object["trained"], false);
-  EXPECT_EQ(object.size(), kPlanKeys.size() + 8);
+  EXPECT_EQ(object.size(), kPlanKeys.size() + 9);
   EXPECT_TRUE(object["peak_rss_bytes"].is_null());
   EXPECT_TRUE(object["loss"].is_null());
 }

@@ -6,7 +6,7 @@
 
 #include "autodiff/differentiate.h"
 #include "base/bytes.h"
-#include "models/model.h"
+#include "models/zoo.h"
 #include "ops/core/builder.h"
 #include "support/allocations.h"
 #include "support/check_net.h"
@@ -45,7 +45,7 @@ TEST(Executor, AStepAllocatesNothing) {
   for (const std::string& backend : backend_names()) {
     for (int threads : {1, 2}) {
       const ThreadCount scope(threads);
-      for (const Model* model : models()) {
+      for (const Model* model : zoo()) {
         SCOPED_TRACE(str_cat(model->name, " on ", backend, " with ", threads, " threads"));
         const Graph graph = training_graph(model->name);
         ArenaRun run(graph, backend);
@@ -71,7 +71,7 @@ TEST(Executor, AStepAllocatesNothing) {
 
 // The plan neither forgets bytes that a step touches nor books any that none does.
 TEST(Executor, TouchesExactlyTheArena) {
-  for (const Model* model : models()) {
+  for (const Model* model : zoo()) {
     for (const char* op : {"sgd", "adam"}) {
       SCOPED_TRACE(str_cat(model->name, " with ", op));
       const Graph graph = training_graph(model->name, 2, op);
@@ -88,7 +88,7 @@ TEST(Executor, TouchesNothingOutsideTheArenaOnAnyBackend) {
   for (const std::string& backend : backend_names()) {
     for (int threads : {1, 3}) {
       const ThreadCount scope(threads);
-      for (const Model* model : models()) {
+      for (const Model* model : zoo()) {
         SCOPED_TRACE(str_cat(model->name, " on ", backend, " with ", threads, " threads"));
         const Graph graph = training_graph(model->name);
         ArenaRun run(graph, backend);

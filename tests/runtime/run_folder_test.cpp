@@ -27,8 +27,8 @@ auto fields(const DataChoice& choice) {
   return std::tie(a, b, c, d, e);
 }
 auto fields(const OptimizerChoice& choice) {
-  const auto& [a, b, c, d, e, f, g, h, i] = choice;
-  return std::tie(a, b, c, d, e, f, g, h, i);
+  const auto& [a, b, c, d, e, f, g, h, i, j] = choice;
+  return std::tie(a, b, c, d, e, f, g, h, i, j);
 }
 auto fields(const TrainOptions& options) {
   const auto& [model, data, optimizer, a, b, c, d, e, f, g, h, i] = options;
@@ -50,7 +50,8 @@ TrainOptions unusual_options(const std::string& run_folder) {
              1e-300,
              {{"a", "1"}, {"b/c.d", "\xc3\xa4\n"}}};
   o.data = {"/data/x y", true, 4, true, (int64_t{1} << 62) + 1};
-  o.optimizer = {"adamw", 0.1, true, 5e-4, 0.1 + 0.2, "step", 2.5, {3, 60}, 0.2};
+  o.optimizer = {"adamw",   0.1,    true, 5e-4,    {{"beta1", "0.8"}},
+                 0.1 + 0.2, "step", 2.5,  {3, 60}, 0.2};
   o.epochs = 17;
   o.budget_bytes = 96 * kMiB + 1;
   o.seed = UINT64_MAX;
@@ -83,8 +84,8 @@ TEST(RunFolder, EveryOptionComesBack) {
   folder.create();
   TrainOptions options = unusual_options(dir / "run");
   options.resume = true;
-  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<33>());
-  static_assert(std::tuple_size_v<decltype(fields(options))> == 33);
+  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<34>());
+  static_assert(std::tuple_size_v<decltype(fields(options))> == 34);
   folder.write_options(options);
   options.resume = false;  // belongs to the call
   EXPECT_EQ(fields(folder.read_options()), fields(options));
@@ -413,6 +414,7 @@ TEST(CheckResumable, EachOtherFieldIsCompared) {
       {"optimizer.momentum", [](TrainOptions& o) { o.optimizer.momentum *= 2; }},
       {"optimizer.nesterov", [](TrainOptions& o) { o.optimizer.nesterov = false; }},
       {"optimizer.weight_decay", [](TrainOptions& o) { o.optimizer.weight_decay *= 2; }},
+      {"optimizer.options", [](TrainOptions& o) { o.optimizer.options["beta1"] = "0.7"; }},
       {"optimizer.learning_rate", [](TrainOptions& o) { o.optimizer.learning_rate *= 2; }},
       {"optimizer.schedule", [](TrainOptions& o) { o.optimizer.schedule += "x"; }},
       {"optimizer.warmup_epochs", [](TrainOptions& o) { o.optimizer.warmup_epochs *= 2; }},

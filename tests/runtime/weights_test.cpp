@@ -168,5 +168,51 @@ TEST(WeightStore, RefusesAFileOfAnotherModel) {
   expect_user_error([&] { wide.weights->load(dir / "model", false); }, "conv1.weight");
 }
 
+// The file of a model with one tensor replaced.
+struct Forged {
+  std::string dtype = "F32";
+  std::vector<int64_t> shape;
+  int64_t bytes = 0;
+  float first = 0;
+};
+
+void forge(const std::string& from, const std::string& to, const Forged& forged) {
+  const SafetensorsReader reader(from);
+  std::vector<TensorEntry> layout = reader.entries();
+  layout[0] = {layout[0].name, forged.dtype, forged.shape, forged.bytes};
+  SafetensorsWriter writer(to, layout);
+  for (const TensorEntry& e : layout) {
+    std::vector<float> values(static_cast<size_t>(e.bytes / 4), 0.5f);
+    if (e.name == layout[0].name) values[0] = forged.first;
+    writer.write(values.data(), e.bytes);
+  }
+  writer.finish();
+}
+
+TEST(WeightStore, RefusesTensorsThatDoNotServe) {
+  for (const std::string& backend : backend_names()) {
+    const TempDir dir;
+    Store store(training_graph("lenet"), backend);
+    store.weights->initialise(1);
+    store.weights->save(dir / "model", false, {});
+    const std::vector<int64_t> shape = {3, 1, 5, 5};
+    const auto refused = [&](const Forged& forged) {
+      forge(dir / "model", dir / "forged", forged);
+      return data_test::error_of([&] { store.weights->load(dir / "forged", false); });
+    };
+    const std::string tensor = dir / "forged: tensor conv1.weight ";
+    EXPECT_EQ(refused({"F32", shape, 300, 0.25f}), "");
+    const std::string not_numbers = tensor + "holds values that are not numbers";
+    EXPECT_EQ(refused({"F32", shape, 300, std::nanf("")}), not_numbers);
+    EXPECT_EQ(refused({"F32", shape, 300, -INFINITY}), not_numbers);
+    EXPECT_EQ(refused({"F64", shape, 600, 0}),
+              tensor + "is F64 (3, 1, 5, 5), the model needs F32 (3, 1, 5, 5)");
+    EXPECT_EQ(refused({"I32", shape, 300, 0}),
+              tensor + "is I32 (3, 1, 5, 5), the model needs F32 (3, 1, 5, 5)");
+    EXPECT_EQ(refused({"F32", {5, 5, 1, 3}, 300, 0}),
+              tensor + "is F32 (5, 5, 1, 3), the model needs F32 (3, 1, 5, 5)");
+  }
+}
+
 }  // namespace
 }  // namespace thimble
