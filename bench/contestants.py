@@ -19,8 +19,10 @@ TUNED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1", "MALLOC_TOP_PA
 class Thimble:
     """Writes its initial weights to `weights` and trains on `batches`."""
 
-    def __init__(self, model, batch, size, classes, norm, seed, weights, batches, lr):
-        arguments = [model, batch, size, classes, norm, seed, weights, batches or "-", lr]
+    def __init__(self, model, batch, size, classes, norm, seed, weights, batches, lr,
+                 budget_mib=0):
+        arguments = [model, batch, size, classes, norm, seed, weights, batches or "-", lr,
+                     budget_mib]
         self.process = subprocess.Popen([STEP] + [str(a) for a in arguments], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         words = self.process.stdout.readline().split()

@@ -2,6 +2,7 @@
 // standard input and output, so that two programs can take turns on one machine.
 //
 //   bench_step MODEL BATCH INPUT CLASSES NORM SEED WEIGHTS.safetensors BATCHES.safetensors|- LR
+//              BUDGET_MIB
 //
 // Writes its initial weights to WEIGHTS, then for each line:
 //   step K      trains on batch K of BATCHES ("images.K", "labels.K"); answers seconds and loss
@@ -79,9 +80,14 @@ int run(const std::vector<std::string>& args) {
   options.norm = args[4];
   PlanRequest request;
   request.forward = build_model(args[0], options);
+  request.budget_bytes = static_cast<int64_t>(std::stod(args[9]) * 1024 * 1024);
   Contestant contestant(request, std::stoull(args[5]), std::stof(args[8]));
-  contestant.save(args[6]);
   const Plan& plan = contestant.plan();
+  if (!plan.fits) {
+    std::cerr << "bench_step: needs " << plan.smallest_budget_bytes << " bytes\n";
+    return 3;
+  }
+  contestant.save(args[6]);
   std::cout << "ready " << plan.process_bytes << ' ' << plan.fixed_bytes << ' ' << plan.arena_bytes
             << ' ' << plan.lower_bound_bytes << std::endl;
   std::unique_ptr<SafetensorsReader> batches;
@@ -117,7 +123,7 @@ int run(const std::vector<std::string>& args) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
-  if (args.size() != 9) {
+  if (args.size() != 10) {
     std::cerr << "usage: see the top of thimble_step.cpp\n";
     return 2;
   }

@@ -11,8 +11,11 @@ namespace {
 // Ratios decide, not the absolute speed.
 constexpr Machine kUsualMachine = {1e11, 1e10, 2e-6};
 
-// Of what keeping everything takes: how far down each round of solving looks.
-constexpr double kShares[] = {1, 0.35};
+// Rounds of solving: the whole range, then the low end, finer and more daring.
+struct Round {
+  double share, beside;
+};
+constexpr Round kRounds[] = {{1, 1}, {0.35, 0.25}, {0.2, 0.25}};
 
 void keep_useful(std::vector<Candidate>& all) {
   std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
@@ -43,9 +46,9 @@ std::vector<Candidate> find_candidates(const Graph& training,
   };
   std::vector<Candidate> all = {judged(training, {})};
   const Chain chain = make_chain(training, machine);
-  double last = 0;
-  for (double share : kShares) {
-    const ChainSolver solver(chain, share);
+  for (const Round& round : kRounds) {
+    const ChainSolver solver(chain, round.share, round.beside);
+    double last = 0;
     for (int level = ChainSolver::kLevels; level >= 0; --level) {
       if (solver.seconds(level) <= last) continue;
       last = solver.seconds(level);

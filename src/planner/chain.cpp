@@ -17,15 +17,26 @@ int64_t bytes_of(const Graph& g, TensorId t) {
              : g.tensor(t).shape.elements() * element_bytes(g.tensor(t).type);
 }
 
+// When nothing is kept, the output takes the place of an input.
+bool runs_in_place(const Graph& g, const Node& node, TensorId output) {
+  for (const InPlacePair& pair : find_op(node.op).in_place) {
+    const TensorId in = pair.input < node.inputs.size() ? node.inputs[pair.input] : kNoTensor;
+    if (node.outputs[pair.output] == output && bytes_of(g, in) == bytes_of(g, output)) return true;
+  }
+  return false;
+}
+
 // Reads of forward results: the last forward node (as an index into the forward pass), and whether
 // the backward pass does.
 struct Reads {
   std::vector<int32_t> last_forward;
   std::vector<bool> backward;
+  std::vector<int32_t> first_owner;  // of the backward nodes: the first forward node that owns one
 };
 
 Reads reads_of(const Graph& g, const std::vector<int32_t>& forward) {
-  Reads r{std::vector<int32_t>(g.tensors.size(), -1), std::vector<bool>(g.tensors.size())};
+  Reads r{std::vector<int32_t>(g.tensors.size(), -1), std::vector<bool>(g.tensors.size()),
+          std::vector<int32_t>(g.tensors.size(), INT32_MAX)};
   for (size_t i = 0; i < forward.size(); ++i) {
     for (TensorId t : g.nodes[index(forward[i])].inputs) {
       if (t != kNoTensor) r.last_forward[index(t)] = static_cast<int32_t>(i);
@@ -34,7 +45,10 @@ Reads reads_of(const Graph& g, const std::vector<int32_t>& forward) {
   for (const Node& node : g.nodes) {
     if (node.phase != Phase::backward) continue;
     for (TensorId t : node.inputs) {
-      if (t != kNoTensor) r.backward[index(t)] = true;
+      if (t == kNoTensor) continue;
+      r.backward[index(t)] = true;
+      if (node.gradient_of < 0) continue;
+      r.first_owner[index(t)] = std::min(r.first_owner[index(t)], node.gradient_of);
     }
   }
   return r;
@@ -65,11 +79,14 @@ Chain make_chain(const Graph& g, const Machine& machine) {
         for (size_t later = s + 1; later < chain.stages.size(); ++later) {
           if (last >= chain.stage_begins[later]) chain.stages[later].input_bytes += bytes;
         }
-        if (!droppable[index(t)]) stage.forward_bytes += bytes;
+        if (!runs_in_place(g, node, t)) stage.forward_bytes += bytes;
         if (!reads.backward[index(t)] && last < end) continue;
         stage.kept_bytes += bytes;
+        const bool own = reads.first_owner[index(t)] <= forward[index(end - 1)];
+        if (!own) stage.handed_on_bytes += bytes;
         if (!droppable[index(t)]) continue;
         stage.dropped_bytes += bytes;
+        if (own) stage.dropped_own_bytes += bytes;
         if (reads.backward[index(t)]) stage.lean_seconds += seconds;
       }
     }
@@ -86,8 +103,8 @@ Chain make_chain(const Graph& g, const Machine& machine) {
   return chain;
 }
 
-ChainSolver::ChainSolver(const Chain& chain, double share)
-    : chain_(chain), count_(static_cast<int>(chain.stages.size())) {
+ChainSolver::ChainSolver(const Chain& chain, double share, double beside)
+    : chain_(chain), count_(static_cast<int>(chain.stages.size())), beside_(beside) {
   int64_t all = 0;
   for (const Chain::Stage& s : chain.stages) {
     all += s.kept_bytes;
@@ -120,6 +137,12 @@ const ChainSolver::Choice& ChainSolver::at(int first, int last, int level) const
   return table_[(index(first) * n + index(last)) * (kLevels + 1) + index(level)];
 }
 
+// The stages behind the last one have had what they read.
+int64_t ChainSolver::kept_bytes(const Chain::Stage& s, bool lean, bool alone) {
+  if (!alone) return s.kept_bytes - (lean ? s.dropped_bytes : 0);
+  return s.kept_bytes - s.handed_on_bytes - (lean ? s.dropped_own_bytes : 0);
+}
+
 // `level` is what may be used beside the inputs of stage `first` and the gradient behind `last`.
 ChainSolver::Choice ChainSolver::solve(int first, int last, int level) const {
   const Chain::Stage& s = chain_.stages[index(first)];
@@ -131,9 +154,10 @@ ChainSolver::Choice ChainSolver::solve(int first, int last, int level) const {
   const int64_t next = alone ? 0 : chain_.stages[index(first + 1)].forward_bytes;
   for (const bool lean : {false, true}) {
     if (lean && s.dropped_bytes == 0) continue;
-    const int64_t kept = s.kept_bytes - (lean ? s.dropped_bytes : 0);
-    const int64_t beside = lean ? s.dropped_bytes + next : 0;
-    const int64_t backward = s.input_bytes + diff_dst + s.gradient_bytes;
+    const int64_t kept = kept_bytes(s, lean, alone);
+    const int64_t beside = lean && !alone ? s.dropped_bytes + next : 0;
+    const auto backward = static_cast<int64_t>(
+        beside_ * static_cast<double>(s.input_bytes + diff_dst + s.gradient_bytes));
     if (bytes < kept + std::max(backward, beside)) continue;
     const float rest = at(first + 1, last, level - levels_of(kept)).seconds;
     const auto own = static_cast<float>(s.forward_seconds + s.backward_seconds +
@@ -178,7 +202,7 @@ void ChainSolver::emit(int first, int last, int level, RecomputePlan& plan) cons
   const Chain::Stage& s = chain_.stages[index(first)];
   plan.lean[index(first)] = lean;
   plan.actions.push_back({false, first});
-  emit(first + 1, last, level - levels_of(s.kept_bytes - (lean ? s.dropped_bytes : 0)), plan);
+  emit(first + 1, last, level - levels_of(kept_bytes(s, lean, first + 1 == last)), plan);
   plan.actions.push_back({true, first});
 }
 

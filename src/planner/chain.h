@@ -19,6 +19,8 @@ struct Chain {
     int64_t forward_bytes = 0;      // made while it runs, when nothing is kept
     int64_t kept_bytes = 0;         // kept from its forward to its backward run
     int64_t dropped_bytes = 0;      // of these, what a lean stage does not keep
+    int64_t handed_on_bytes = 0;    // of these, what only the stages behind it read
+    int64_t dropped_own_bytes = 0;  // dropped and not handed on
     int64_t gradient_bytes = 0;     // of its weights
   };
   std::vector<int32_t> stage_begins;
@@ -34,7 +36,9 @@ class ChainSolver {
   static constexpr int kLevels = 160;
 
   // Covers amounts up to `share` of what keeping everything takes: the smaller, the finer.
-  explicit ChainSolver(const Chain& chain, double share = 1);
+  // `beside` scales the estimate of what a stage's backward run needs beside what is kept, which is
+  // too much where gradients take the place of what they were made from.
+  explicit ChainSolver(const Chain& chain, double share = 1, double beside = 1);
 
   // The fastest plan within `level` parts of the memory; nothing when there is none.
   std::optional<RecomputePlan> plan(int level) const;
@@ -50,11 +54,13 @@ class ChainSolver {
   const Choice& at(int first, int last, int level) const;
   Choice solve(int first, int last, int level) const;
   int levels_of(int64_t bytes) const;
+  static int64_t kept_bytes(const Chain::Stage& stage, bool lean, bool alone);
   void emit(int first, int last, int level, RecomputePlan& plan) const;
 
   Chain chain_;
   int count_ = 0;
   int64_t level_bytes_ = 0;
+  double beside_ = 1;
   std::vector<Choice> table_;
 };
 
