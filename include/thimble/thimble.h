@@ -65,7 +65,8 @@ struct TrainOptions {
   DataChoice data;
   OptimizerChoice optimizer;
   int64_t epochs = 1;
-  int64_t budget_bytes = 0;  // of the whole process; 0: no bound
+  int64_t budget_bytes = 0;             // of the whole process; 0: no bound
+  std::vector<std::string> allow = {};  // approximations that may be used: list_approximations()
   uint64_t seed = 0;
   int threads = 0;               // 0: all cores
   std::string backend = "auto";  // auto, or one of list_backends()
@@ -178,8 +179,9 @@ using Listing = std::vector<std::pair<std::string, std::string>>;
 Listing list_models();
 Listing list_data();
 Listing list_ops();
-Listing list_optimizers();  // with what `OptimizerChoice::options` may set
-Listing list_backends();    // fastest first; "auto" takes the first
+Listing list_optimizers();      // with what `OptimizerChoice::options` may set
+Listing list_approximations();  // what `TrainOptions::allow` may name
+Listing list_backends();        // fastest first; "auto" takes the first
 
 double usual_learning_rate(const std::string& optimizer);
 

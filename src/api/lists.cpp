@@ -5,6 +5,7 @@
 #include "data/registry.h"
 #include "models/model.h"
 #include "ops/core/op.h"
+#include "planner/planner.h"
 #include "runtime/optimizer.h"
 #include "thimble/thimble.h"
 
@@ -41,6 +42,8 @@ Listing list_optimizers() {
   }
   return all;
 }
+
+Listing list_approximations() { return approximations(); }
 
 Listing list_backends() {
   Listing all;

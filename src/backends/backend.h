@@ -58,8 +58,8 @@ std::unique_ptr<BoundKernel> bound(F run) {
 
 struct KernelChoice {
   std::shared_ptr<const Kernel> kernel;  // shared by steps and by schedules
-  std::vector<Layout> inputs;      // what the kernel needs; undecided where absent
-  std::vector<Layout> outputs;     // what it makes; the node's outputs, then its updates
+  std::vector<Layout> inputs;            // what the kernel needs; undecided where absent
+  std::vector<Layout> outputs;           // what it makes; the node's outputs, then its updates
   int64_t scratch_bytes = 0;
   std::string implementation;  // for people: "portable", "jit:avx512_core"
 };

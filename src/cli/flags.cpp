@@ -186,6 +186,12 @@ void add_machine_flags(CLI::App& command, TrainOptions& options) {
         }
         require(options.budget_bytes > 0, flag, " is '", text, "', needs more than 0 bytes");
       });
+  add(group, "--allow", "NAME,...",
+      "What may change the result to fit; see "
+      "`thimble list approximations`",
+      "nothing", [&options](const std::string&, const std::string& text) {
+        options.allow = split(text, ',');
+      });
   add(group, "--threads", "N", "Threads that compute", "all cores",
       [&options](const std::string& flag, const std::string& text) {
         options.threads = static_cast<int>(parse_integer(flag, text, 1, kMostThreads));

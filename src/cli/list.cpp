@@ -17,10 +17,11 @@ struct Listed {
   const char* name;
   Listing (*list)();
 };
-constexpr std::array<Listed, 5> kListed = {{{"models", list_models},
+constexpr std::array<Listed, 6> kListed = {{{"models", list_models},
                                             {"data", list_data},
                                             {"ops", list_ops},
                                             {"optimizers", list_optimizers},
+                                            {"approximations", list_approximations},
                                             {"backends", list_backends}}};
 
 std::vector<std::string> names() {
@@ -42,7 +43,8 @@ ExitCode run_list(const Request& request) {
 
 void add_list_command(CLI::App& app, Request& request) {
   CLI::App& command = *app.add_subcommand("list", "Names that the other commands know");
-  command.add_option("WHAT", request.what, "models, data, ops, optimizers or backends")
+  command
+      .add_option("WHAT", request.what, "models, data, ops, optimizers, approximations or backends")
       ->type_name("");
   add_output_flags(command, request);
   command.footer(std::string(kExamples) + kExitCodes);

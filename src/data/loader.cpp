@@ -15,9 +15,10 @@ int64_t count_batches(const Dataset& dataset, const LoaderOptions& options) {
   require(options.batch > 0, "batch is ", options.batch, "; needed at least 1");
   const int64_t size = dataset.size();
   if (!options.drop_last) return (size + options.batch - 1) / options.batch;
-  require(size >= options.batch, dataset.description(), ": ", size,
-          " examples are fewer than one batch of ", options.batch);
-  return size / options.batch;
+  const int64_t step = options.batch * options.group;
+  require(size >= step, dataset.description(), ": ", size, " examples are fewer than one batch of ",
+          step);
+  return size / step * options.group;
 }
 
 // One number for each of the model's channels, from 1 or 3 numbers.

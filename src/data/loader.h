@@ -22,6 +22,7 @@ namespace thimble {
 struct LoaderOptions {
   Shape image;           // (C, H, W) that the model wants; C is 1 or 3
   int64_t batch = 1;     // examples
+  int64_t group = 1;     // training: batches come in whole groups, the microbatches of a step
   uint64_t seed = 0;     // of the shuffle and the augmentation
   bool shuffle = false;  // another order in each epoch
   bool augment_flip = false;

@@ -1,6 +1,7 @@
 #include "graph/graph.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 namespace thimble {
@@ -38,6 +39,8 @@ const char* name_of(Role role) {
       return "statistic";
     case Role::optimizer:
       return "optimizer";
+    case Role::accumulator:
+      return "accumulator";
     case Role::activation:
       return "activation";
     case Role::gradient:
@@ -52,19 +55,23 @@ const char* name_of(Role role) {
 
 const char* name_of(Phase phase) {
   switch (phase) {
+    case Phase::prepare:
+      return "prepare";
     case Phase::forward:
       return "forward";
     case Phase::backward:
       return "backward";
     case Phase::update:
       return "update";
+    case Phase::finish:
+      return "finish";
   }
   return "?";
 }
 
 bool is_persistent(Role role) {
   return role == Role::data || role == Role::weight || role == Role::statistic ||
-         role == Role::optimizer || role == Role::metric;
+         role == Role::optimizer || role == Role::accumulator || role == Role::metric;
 }
 
 TensorId Graph::add_tensor(Tensor tensor) {
@@ -122,7 +129,7 @@ void verify(const Graph& graph) {
   }
   const auto count = static_cast<TensorId>(graph.tensors.size());
   std::vector<bool> made(graph.tensors.size());
-  std::vector<bool> updated(graph.tensors.size());
+  std::vector<std::optional<Phase>> updated(graph.tensors.size());
   for (TensorId t = 0; t < count; ++t) {
     made[static_cast<size_t>(t)] = is_persistent(graph.tensor(t).role);
   }
@@ -132,8 +139,10 @@ void verify(const Graph& graph) {
       ensure(t >= 0 && t < count, "node ", n.name, " reads tensor ", t, " of ", count);
       ensure(made[static_cast<size_t>(t)], n.op, ' ', n.name, " reads ", graph.tensor(t).name,
              " before it is made");
-      ensure(!updated[static_cast<size_t>(t)], n.op, ' ', n.name, " reads ", graph.tensor(t).name,
-             " after its update");
+      // What is prepared, or summed up for the finish, is there to be read.
+      const auto& by = updated[static_cast<size_t>(t)];
+      ensure(!by || (*by != n.phase && (*by == Phase::prepare || n.phase == Phase::finish)), n.op,
+             ' ', n.name, " reads ", graph.tensor(t).name, " after its update");
     }
     for (TensorId t : n.outputs) {
       if (t == kNoTensor) continue;
@@ -146,7 +155,7 @@ void verify(const Graph& graph) {
       ensure(t >= 0 && t < count, "node ", n.name, " updates tensor ", t, " of ", count);
       ensure(is_persistent(graph.tensor(t).role), n.name, " updates the transient tensor ",
              graph.tensor(t).name);
-      updated[static_cast<size_t>(t)] = true;
+      updated[static_cast<size_t>(t)] = n.phase;
     }
   }
 }

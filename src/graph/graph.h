@@ -21,19 +21,22 @@ const char* name_of(ElementType type);
 
 // What a tensor is for. Everything but activations and gradients lives from step to step.
 enum class Role : uint8_t {
-  data,        // images, labels, the step counter: written by the training loop
-  weight,      // trained parameters
-  statistic,   // running statistics of normalisation
-  optimizer,   // momentum, second moments
-  activation,  // made by the forward pass
-  gradient,    // of a weight
-  difference,  // gradient of an activation
-  metric       // loss and number of correct answers: read by the training loop
+  data,         // images, labels, the step counter: written by the training loop
+  weight,       // trained parameters
+  statistic,    // running statistics of normalisation
+  optimizer,    // momentum, second moments
+  accumulator,  // gradients of a step's microbatches, summed; not kept in files
+  activation,   // made by the forward pass
+  gradient,     // of a weight
+  difference,   // gradient of an activation
+  metric        // loss and number of correct answers: read by the training loop
 };
 const char* name_of(Role role);
 bool is_persistent(Role role);  // keeps its value between steps
 
-enum class Phase : uint8_t { forward, backward, update };
+// A step runs `prepare` once, then forward, backward and update once for each microbatch, then
+// `finish` once. A training graph of one batch has the middle three alone.
+enum class Phase : uint8_t { prepare, forward, backward, update, finish };
 const char* name_of(Phase phase);
 
 // How a weight or statistic gets its first value.
@@ -62,7 +65,7 @@ struct Node {
   std::vector<TensorId> updates;  // persistent tensors overwritten in place, after every reader
   Attributes attributes;
   Phase phase = Phase::forward;
-  int32_t gradient_of = -1;        // of a backward node: the forward node that it belongs to
+  int32_t gradient_of = -1;  // of a backward node: the forward node that it belongs to
   friend bool operator==(const Node&, const Node&) = default;
 };
 
@@ -72,6 +75,7 @@ struct Graph {
   std::string name;
   std::vector<Tensor> tensors;
   std::vector<Node> nodes;
+  int64_t microbatches = 1;  // of a step; tensors have the size of one
 
   TensorId add_tensor(Tensor tensor);  // makes the name unique by a suffix
   const Tensor& tensor(TensorId id) const { return tensors[static_cast<size_t>(id)]; }

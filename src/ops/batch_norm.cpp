@@ -104,8 +104,8 @@ struct Forward {
   }
 
   template <class T>
-  static void write_mask(const Planes& planes, int64_t channel, Activation activation,
-                         const T* dst, uint8_t* mask) {
+  static void write_mask(const Planes& planes, int64_t channel, Activation activation, const T* dst,
+                         uint8_t* mask) {
     for (int64_t image = 0; image < planes.n; ++image) {
       const int64_t plane = image * planes.c + channel;
       for (int64_t begin = 0; begin < planes.a; begin += 8) {
@@ -336,9 +336,8 @@ OpDef backward() {
   def.summary = "gradient of batch_norm; works with the sum of two diff_dst";
   def.attributes = attribute_specs();
   // Frozen: mean and inv_std are the running mean and variance.
-  def.inputs = {{"src"},  {"diff_dst"}, {"diff_dst_2", true}, {"gamma"},
-                {"beta"}, {"mean"},     {"inv_std"},          {"dst", true},
-                {"mask", true}};
+  def.inputs = {{"src"},  {"diff_dst"}, {"diff_dst_2", true}, {"gamma"},     {"beta"},
+                {"mean"}, {"inv_std"},  {"dst", true},        {"mask", true}};
   def.outputs = {{"diff_src"}, {"diff_addend"}, {"diff_gamma"}, {"diff_beta"}};
   def.infer = [](const OpShapes& s) {
     return std::vector<TensorSpec>{{s.inputs[0]}, {s.inputs[0]}, {s.inputs[3]}, {s.inputs[3]}};

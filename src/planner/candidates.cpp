@@ -4,6 +4,8 @@
 
 #include "backends/kernel_cache.h"
 #include "planner/chain.h"
+#include "transforms/masks.h"
+#include "transforms/microbatch.h"
 
 namespace thimble {
 namespace {
@@ -14,8 +16,11 @@ constexpr Machine kUsualMachine = {1e11, 1e10, 2e-6};
 // Rounds of solving: the whole range, then the low end, finer and more daring.
 struct Round {
   double share, beside;
+  int stride;  // levels from one candidate to the next
 };
-constexpr Round kRounds[] = {{1, 1}, {0.35, 0.25}, {0.2, 0.25}};
+constexpr Round kRounds[] = {{1, 1, 1}, {0.35, 0.25, 1}, {0.2, 0.25, 1}};
+// Microbatches differ from each other more than neighbouring levels do.
+constexpr Round kMicrobatchRounds[] = {{1, 1, 8}, {0.35, 0.25, 8}};
 
 void keep_useful(std::vector<Candidate>& all) {
   std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
@@ -29,34 +34,84 @@ void keep_useful(std::vector<Candidate>& all) {
   });
 }
 
+// Judges candidates without generated kernels: plain layouts tell them apart well enough.
+class Judge {
+ public:
+  Judge(const PlanRequest& request, const Machine& machine)
+      : request_(request), machine_(machine) {}
+
+  Candidate judged(const Graph& graph, Candidate c) {
+    Schedule s = make_schedule(graph, backend_, layouts_);
+    s = reordered(s, Order::smaller_first);
+    std::vector<Reservation> reservations;
+    if (request_.reservations) {
+      reservations = request_.reservations(batch_of(request_.forward) / c.microbatches);
+    }
+    c.arena_bytes = live_bytes(s, place_persistent({&s}, reservations));
+    c.seconds = predict_seconds(s, machine_);
+    return c;
+  }
+
+  void add_all(int64_t microbatches, std::span<const Round> rounds, std::vector<Candidate>& all) {
+    layouts_.clear();
+    const Graph training = training_graph(request_, microbatches);
+    all.push_back(judged(training, {microbatches, std::nullopt, 0, 0}));
+    const Chain chain = make_chain(training, machine_);
+    for (const Round& round : rounds) {
+      const ChainSolver solver(chain, round.share, round.beside);
+      double last = 0;
+      for (int level = ChainSolver::kLevels; level >= 0; level -= round.stride) {
+        if (solver.seconds(level) <= last) continue;
+        last = solver.seconds(level);
+        auto plan = solver.plan(level);
+        if (!plan) break;
+        const Graph graph = recompute(training, *plan);
+        all.push_back(judged(graph, {microbatches, std::move(plan), 0, 0}));
+      }
+    }
+  }
+
+ private:
+  const PlanRequest& request_;
+  const Machine& machine_;
+  KernelCache backend_{make_backend("portable")};
+  std::vector<NamedLayout> layouts_;
+};
+
+bool may_split(const PlanRequest& request) {
+  const auto& allow = request.allow;
+  return !reads_batch_statistics(request.forward) ||
+         std::find(allow.begin(), allow.end(), kGhostBatchNorm) != allow.end();
+}
+
 }  // namespace
 
-std::vector<Candidate> find_candidates(const Graph& training,
-                                       const std::vector<Reservation>& reservations,
-                                       Machine machine) {
+Graph training_graph(const PlanRequest& request, int64_t microbatches) {
+  const int64_t batch = batch_of(request.forward) / microbatches;
+  const Graph forward = use_masks(with_batch(request.forward, batch));
+  const TensorId loss = forward.find("loss");
+  ensure(loss != kNoTensor, "the model ", forward.name, " has no loss");
+  Graph training = add_optimizer(differentiate(forward, loss), request.optimizer);
+  return microbatches == 1 ? training : accumulate_gradients(training, microbatches);
+}
+
+Graph training_graph(const PlanRequest& request, const Candidate& candidate) {
+  Graph training = training_graph(request, candidate.microbatches);
+  return candidate.recompute ? recompute(training, *candidate.recompute) : training;
+}
+
+std::vector<Candidate> find_candidates(const PlanRequest& request, Machine machine) {
   if (machine == Machine{}) machine = kUsualMachine;
-  // Plain layouts tell the candidates apart well enough, and need no generated kernels.
-  KernelCache backend(make_backend("portable"));
-  std::vector<NamedLayout> layouts;
-  const auto judged = [&](const Graph& graph, Candidate c) {
-    const Schedule s = reordered(make_schedule(graph, backend, layouts), Order::smaller_first);
-    c.arena_bytes = live_bytes(s, place_persistent({&s}, reservations));
-    c.seconds = predict_seconds(s, machine);
-    return c;
-  };
-  std::vector<Candidate> all = {judged(training, {})};
-  const Chain chain = make_chain(training, machine);
-  for (const Round& round : kRounds) {
-    const ChainSolver solver(chain, round.share, round.beside);
-    double last = 0;
-    for (int level = ChainSolver::kLevels; level >= 0; --level) {
-      if (solver.seconds(level) <= last) continue;
-      last = solver.seconds(level);
-      auto plan = solver.plan(level);
-      if (!plan) break;
-      const Graph graph = recompute(training, *plan);
-      all.push_back(judged(graph, {std::move(plan), 0, 0}));
-    }
+  std::vector<Candidate> all;
+  Judge judge(request, machine);
+  judge.add_all(1, kRounds, all);
+  const int64_t batch = batch_of(request.forward);
+  for (int64_t count = 2; count <= batch && may_split(request); ++count) {
+    const int64_t examples = batch / count;
+    if (batch % count != 0) continue;
+    // Batch norm needs a second value.
+    if (examples == 1 && reads_batch_statistics(request.forward)) continue;
+    judge.add_all(count, kMicrobatchRounds, all);
   }
   keep_useful(all);
   return all;

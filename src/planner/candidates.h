@@ -7,17 +7,21 @@
 
 namespace thimble {
 
-// A way to run a training graph that its planner may try.
+// A way to train that the planner may try.
 struct Candidate {
+  int64_t microbatches = 1;
   std::optional<RecomputePlan> recompute;  // nothing: keep everything
   int64_t arena_bytes = 0;                 // estimated: largest live bytes, without scratch
   double seconds = 0;                      // of a step, predicted
 };
 
-// Fastest first; of equally fast ones, the smallest first. Those that are both slower and larger
-// than another are left out. A machine that was not measured is taken for a usual one.
-std::vector<Candidate> find_candidates(const Graph& training,
-                                       const std::vector<Reservation>& reservations,
-                                       Machine machine);
+// Fastest first; those that are both slower and larger than another are left out. A machine that
+// was not measured is taken for a usual one.
+std::vector<Candidate> find_candidates(const PlanRequest& request, Machine machine);
+
+// The graph of one step that keeps everything, of so many microbatches.
+Graph training_graph(const PlanRequest& request, int64_t microbatches);
+// The candidate's own.
+Graph training_graph(const PlanRequest& request, const Candidate& candidate);
 
 }  // namespace thimble

@@ -111,7 +111,8 @@ ChainSolver::ChainSolver(const Chain& chain, double share, double beside)
     // Room for whatever stands beside: two gradients of the largest map, a weight gradient.
     level_bytes_ = std::max(level_bytes_, 3 * s.input_bytes + s.forward_bytes + s.gradient_bytes);
   }
-  level_bytes_ = static_cast<int64_t>(share * static_cast<double>(all + level_bytes_)) / kLevels + 1;
+  level_bytes_ =
+      static_cast<int64_t>(share * static_cast<double>(all + level_bytes_)) / kLevels + 1;
   const auto n = index(count_ + 1);
   table_.resize(n * n * (kLevels + 1));
   for (int length = 1; length <= count_; ++length) {
@@ -160,16 +161,16 @@ ChainSolver::Choice ChainSolver::solve(int first, int last, int level) const {
         beside_ * static_cast<double>(s.input_bytes + diff_dst + s.gradient_bytes));
     if (bytes < kept + std::max(backward, beside)) continue;
     const float rest = at(first + 1, last, level - levels_of(kept)).seconds;
-    const auto own = static_cast<float>(s.forward_seconds + s.backward_seconds +
-                                        (lean ? s.lean_seconds : 0));
+    const auto own =
+        static_cast<float>(s.forward_seconds + s.backward_seconds + (lean ? s.lean_seconds : 0));
     if (own + rest < best.seconds) best = {own + rest, static_cast<int16_t>(lean ? -2 : -1)};
   }
   auto forward = static_cast<float>(s.forward_seconds);
   for (int split = first + 1; split < last; ++split) {
     const Chain::Stage& to = chain_.stages[index(split)];
     const int input = levels_of(to.input_bytes);
-    const float seconds = forward + at(split, last, level - input).seconds +
-                          at(first, split, level - input).seconds;
+    const float seconds =
+        forward + at(split, last, level - input).seconds + at(first, split, level - input).seconds;
     if (seconds < best.seconds) best = {seconds, static_cast<int16_t>(split)};
     if (bytes < to.input_bytes + to.forward_bytes) break;
     forward += static_cast<float>(to.forward_seconds);

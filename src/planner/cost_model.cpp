@@ -184,9 +184,11 @@ double predict_seconds(const Schedule& schedule, const Machine& machine) {
     int64_t bytes = 0;
     for (BufferId b : step.inputs) bytes += b < 0 ? 0 : schedule.buffer(b).bytes;
     for (BufferId b : step.outputs) bytes += b < 0 ? 0 : schedule.buffer(b).bytes;
-    seconds += machine.seconds_per_step +
-               std::max(static_cast<double>(step.flops) / machine.flops_per_second,
-                        static_cast<double>(bytes) / machine.bytes_per_second);
+    const bool repeated = step.phase != Phase::prepare && step.phase != Phase::finish;
+    seconds += (repeated ? static_cast<double>(schedule.microbatches) : 1.0) *
+               (machine.seconds_per_step +
+                std::max(static_cast<double>(step.flops) / machine.flops_per_second,
+                         static_cast<double>(bytes) / machine.bytes_per_second));
   }
   return seconds;
 }

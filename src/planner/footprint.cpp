@@ -37,9 +37,9 @@ int64_t late_bytes(const std::string& backend, const std::vector<const Program*>
   int64_t tensors = 0;
   for (const Program* p : programs) {
     const auto& buffers = p->schedule.buffers;
-    tensors = std::max<int64_t>(tensors,
-                                std::count_if(buffers.begin(), buffers.end(),
-                                              [](const Buffer& b) { return b.persistent; }));
+    tensors =
+        std::max<int64_t>(tensors, std::count_if(buffers.begin(), buffers.end(),
+                                                 [](const Buffer& b) { return b.persistent; }));
   }
   return (backend == "portable" ? kLateBytesPortable : kLateBytesOneDnn) +
          kLateBytesPerTensor * tensors;

@@ -8,7 +8,7 @@
 #include "memory/check.h"
 #include "planner/candidates.h"
 #include "planner/footprint.h"
-#include "transforms/masks.h"
+#include "transforms/microbatch.h"
 
 namespace thimble {
 namespace {
@@ -33,9 +33,10 @@ struct Arenas {
   int64_t lower_bound_bytes = 0;
 };
 
-Arenas place(const Schedule& train, const Schedule& evaluate, const PlanRequest& request) {
+Arenas place(const Schedule& train, const Schedule& evaluate,
+             const std::vector<Reservation>& reservations) {
   Arenas a;
-  const auto persistent = place_persistent({&train, &evaluate}, request.reservations);
+  const auto persistent = place_persistent({&train, &evaluate}, reservations);
   const auto add = [&](const Schedule& schedule, MemoryPlan& memory) {
     memory = plan_memory(schedule, persistent);
     check_plan(schedule, memory);
@@ -71,30 +72,33 @@ int64_t smallest_budget(const Plan& plan) {
   return round_up(plan.process_bytes + kStartJitter, 64 * kKiB);
 }
 
-Graph training_graph(const PlanRequest& request) {
-  const TensorId loss = request.forward.find("loss");
-  ensure(loss != kNoTensor, "the model ", request.forward.name, " has no loss");
-  return add_optimizer(differentiate(use_masks(request.forward), loss), request.optimizer);
-}
-
-// Turns candidates into plans. Kernels are made once, for all of them.
+// Turns candidates into plans. Kernels are made once for all candidates with the same microbatch.
 class Compiler {
  public:
-  Compiler(const PlanRequest& request, const Machine& machine)
-      : request_(request), machine_(machine), backend_(make_backend(request.backend)) {}
+  Compiler(const PlanRequest& request, const Machine& machine, int64_t microbatches = 1)
+      : request_(request),
+        machine_(machine),
+        microbatches_(microbatches),
+        backend_(make_backend(request.backend)) {}
+
+  int64_t microbatches() const { return microbatches_; }
 
   // No graph: evaluation only.
   Plan compile(const Graph* training) {
     Plan plan;
+    plan.microbatches = microbatches_;
+    const int64_t batch = batch_of(request_.forward) / microbatches_;
+    std::vector<Reservation> reservations;
+    if (request_.reservations) reservations = request_.reservations(batch);
     Schedule train;
     if (training != nullptr) train = make_schedule(*training, backend_, layouts_);
     plan.evaluate.schedule =
-        make_schedule(inference_graph(request_.forward), backend_, layouts_);
+        make_schedule(inference_graph(with_batch(request_.forward, batch)), backend_, layouts_);
     Arenas best;
     for (Order order : all_orders()) {
       if (training == nullptr && order != Order::as_written) continue;
       Schedule ordered = reordered(train, order);
-      Arenas a = place(ordered, plan.evaluate.schedule, request_);
+      Arenas a = place(ordered, plan.evaluate.schedule, reservations);
       if (best.arena_bytes > 0 && a.arena_bytes >= best.arena_bytes) continue;
       best = std::move(a);
       plan.train.schedule = std::move(ordered);
@@ -112,35 +116,46 @@ class Compiler {
     return plan;
   }
 
-  void measure(Plan& plan) const { measure_process(plan, backend_.name(), request_); }
-
  private:
   const PlanRequest& request_;
   const Machine& machine_;
+  int64_t microbatches_;
   KernelCache backend_;
   std::vector<NamedLayout> layouts_;
 };
 
-std::string describe(const Candidate& c, const Candidate& plain) {
-  const double more = 100 * (c.seconds / plain.seconds - 1);
-  return str_cat("recompute: ", format_bytes(plain.arena_bytes - c.arena_bytes), " less, ",
-                 static_cast<int64_t>(more * 10 + 0.5) / 10.0, "% more time");
+void describe_techniques(const PlanRequest& request, const Candidate& c, const Candidate& plain,
+                         Plan& plan) {
+  if (c.microbatches > 1) {
+    const bool ghost = reads_batch_statistics(request.forward);
+    plan.promise = ghost ? Promise::approximate : Promise::same_math;
+    plan.techniques.push_back(str_cat("microbatch: ", c.microbatches, " of ",
+                                      batch_of(request.forward) / c.microbatches,
+                                      ghost ? str_cat(" (", kGhostBatchNorm, ")") : ""));
+  }
+  if (c.recompute) plan.techniques.emplace_back("recompute");
+  if (c.recompute || c.microbatches > 1) {
+    const double more = 100 * (c.seconds / plain.seconds - 1);
+    plan.techniques.push_back(str_cat(format_bytes(plain.arena_bytes - c.arena_bytes), " less for ",
+                                      static_cast<int64_t>(more * 10 + 0.5) / 10.0, "% more time"));
+  }
 }
 
 // The fastest candidate that fits, judged by its real memory plan; otherwise the smallest one.
-Plan choose(const PlanRequest& request, const Machine& machine) {
-  Compiler compiler(request, machine);
-  const Graph training = training_graph(request);
-  const auto candidates = find_candidates(training, request.reservations, machine);
+Plan choose(const PlanRequest& request, const Machine& machine, const std::string& backend) {
+  const auto candidates = find_candidates(request, machine);
+  std::optional<Compiler> compiler;
   const auto compiled = [&](const Candidate& c) {
-    if (!c.recompute) return compiler.compile(&training);
-    const Graph graph = recompute(training, *c.recompute);
-    Plan plan = compiler.compile(&graph);
-    plan.techniques.push_back(describe(c, candidates.front()));
+    if (!compiler || compiler->microbatches() != c.microbatches) {
+      compiler.emplace(request, machine, c.microbatches);
+    }
+    const Graph graph = training_graph(request, c);
+    Plan plan = compiler->compile(&graph);
+    describe_techniques(request, c, candidates.front(), plan);
     return plan;
   };
   Plan best = compiled(candidates.back());
-  compiler.measure(best);
+  measure_process(best, backend, request);
   const int64_t smallest = smallest_budget(best);
   // Real plans are a little larger than estimates: scratch, padded channels.
   int64_t surplus = best.arena_bytes - candidates.back().arena_bytes;
@@ -153,7 +168,7 @@ Plan choose(const PlanRequest& request, const Machine& machine) {
       continue;
     }
     best = std::move(plan);
-    compiler.measure(best);
+    measure_process(best, backend, request);
     if (best.fits) break;
   }
   best.smallest_budget_bytes = smallest;
@@ -174,10 +189,15 @@ const char* name_of(Promise promise) {
   return "?";
 }
 
+std::vector<std::pair<std::string, std::string>> approximations() {
+  return {
+      {kGhostBatchNorm, "split the batch although batch norm then sees a part of it at a time"}};
+}
+
 Plan make_plan(PlanRequest request, const Machine& machine) {
-  Plan plan = request.training ? choose(request, machine)
-                               : Compiler(request, machine).compile(nullptr);
   const std::string backend = make_backend(request.backend)->name();
+  Plan plan = request.training ? choose(request, machine, backend)
+                               : Compiler(request, machine).compile(nullptr);
   request.forward = {};
   measure_process(plan, backend, request);
   if (!request.training) plan.smallest_budget_bytes = smallest_budget(plan);

@@ -17,14 +17,20 @@ namespace thimble {
 enum class Promise : uint8_t { bit_exact, same_math, approximate };
 const char* name_of(Promise promise);
 
+// Names and sentences of what changes the computation: used only when it is allowed by name.
+inline constexpr const char* kGhostBatchNorm = "ghost-batch-norm";
+std::vector<std::pair<std::string, std::string>> approximations();
+
 // What to plan for.
 struct PlanRequest {
   Graph forward;         // ends in "loss" and "correct"
   bool training = true;  // false: evaluation only
   OptimizerSpec optimizer;
   std::string backend = "auto";
-  int64_t budget_bytes = 0;               // of the whole process; 0: no bound
-  std::vector<Reservation> reservations;  // the data loader's memory, the second batch slot
+  int64_t budget_bytes = 0;  // of the whole process; 0: no bound
+  // The data loader's memory and the second batch slot, for batches of this size. May be empty.
+  std::function<std::vector<Reservation>(int64_t batch)> reservations;
+  std::vector<std::string> allow;  // approximations that may be used, of `approximations()`
   // Runs once what training will run beside the kernels (decoding a picture), so that its code and
   // state are resident when bytes are measured. May be empty.
   std::function<void()> warm_up;
@@ -53,6 +59,7 @@ struct Plan {
   std::vector<Block> peak_tensors;  // the largest that are live there
   double predicted_step_seconds = 0;
   Promise promise = Promise::bit_exact;
+  int64_t microbatches = 1;  // of a step; the programs run one of them
   std::vector<std::string> techniques;
 };
 

@@ -19,6 +19,11 @@ Executor::Executor(const Schedule& schedule, const MemoryPlan& plan, std::byte* 
                    const std::vector<Slots>& slots)
     : addresses_(addresses_in(arena, plan)) {
   check_plan(schedule, plan);
+  for (const Step& step : schedule.steps) {
+    parts_.push_back(step.phase == Phase::prepare  ? Part::prepare
+                     : step.phase == Phase::finish ? Part::finish
+                                                   : Part::body);
+  }
   const size_t count = slots.empty() ? 1 : slots[0].places.size();
   for (size_t slot = count; slot-- > 0;) {
     for (const Slots& s : slots) {
@@ -37,6 +42,12 @@ Executor::Executor(const Schedule& schedule, const MemoryPlan& plan, std::byte* 
 void Executor::run_step(size_t step, size_t slot) {
   BoundKernel* own = bound_[slot][step].get();
   (own != nullptr ? *own : *bound_[0][step]).run();
+}
+
+void Executor::run_part(Part part, size_t slot) {
+  for (size_t s = 0; s < parts_.size(); ++s) {
+    if (parts_[s] == part) run_step(s, slot);
+  }
 }
 
 void Executor::run(size_t slot) {

@@ -22,7 +22,11 @@ class Executor {
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
+  // A whole step of one batch.
   void run(size_t slot = 0);
+  // A step of several microbatches: `prepare`, then `body` for each, then `finish`.
+  enum class Part : uint8_t { prepare, body, finish };
+  void run_part(Part part, size_t slot = 0);
   void run_step(size_t step, size_t slot = 0);
   // The same as `run`, adding each step's seconds to `seconds[step]`.
   void run_timed(size_t slot, std::vector<double>& seconds);
@@ -31,6 +35,7 @@ class Executor {
 
  private:
   Addresses addresses_;
+  std::vector<Part> parts_;  // by step
   // By slot, then by step; null where a step does the same as for slot 0.
   std::vector<std::vector<std::unique_ptr<BoundKernel>>> bound_;
 };

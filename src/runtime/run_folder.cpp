@@ -66,6 +66,7 @@ void for_each_field(const Visit& visit, Options&... o) {
   visit("optimizer.step_factor", same, o.optimizer.step_factor...);
   visit("epochs", free, o.epochs...);
   visit("budget_bytes", free, o.budget_bytes...);
+  visit("allow", same, o.allow...);
   visit("seed", same, o.seed...);
   visit("threads", same, o.threads...);
   visit("backend", same, o.backend...);
@@ -83,6 +84,7 @@ constexpr const char* needed(const bool&) { return "true or false"; }
 constexpr const char* needed(const double&) { return "a number"; }
 constexpr const char* needed(const std::string&) { return "a string"; }
 constexpr const char* needed(const std::vector<int64_t>&) { return "a list of whole numbers"; }
+constexpr const char* needed(const std::vector<std::string>&) { return "a list of strings"; }
 constexpr const char* needed(const std::map<std::string, std::string>&) {
   return "an object of strings";
 }
@@ -111,7 +113,8 @@ bool assign(const json& from, T& to) {
   if (fits) to = from.get<T>();
   return fits;
 }
-bool assign(const json& from, std::vector<int64_t>& to) {
+template <class T>
+bool assign(const json& from, std::vector<T>& to) {
   to.clear();
   for (const json& item : from) {
     if (!assign(item, to.emplace_back())) return false;

@@ -12,6 +12,7 @@ const Program& main_program(const Setup& setup, const Plan& plan) {
 Session::Session(const Setup& setup, const Plan& plan)
     : setup_(setup),
       plan_(plan),
+      examples_(setup.options.model.batch / plan.microbatches),
       main_(main_program(setup, plan)),
       arena_(plan.arena_bytes),
       train_(plan.train.schedule, plan.train.memory, arena_.data(), slots(plan.train.schedule)),
@@ -48,18 +49,32 @@ std::unique_ptr<BatchLoader> Session::open_loader(bool training) {
       BatchSlot{named<float>("images"), named<int32_t>("labels")},
       BatchSlot{named<float>(kNextImages), named<int32_t>(kNextLabels)}};
   const Dataset& data = training ? *setup_.train_data : *setup_.test_data;
-  const LoaderOptions& options = training ? setup_.train_loader : setup_.test_loader;
+  LoaderOptions options = training ? setup_.train_loader : setup_.test_loader;
+  options.batch = examples_;
+  options.group = plan_.microbatches;
   return std::make_unique<BatchLoader>(data, options, named<void>(kLoaderMemory), memory);
 }
 
 Session::Result Session::metrics() const { return {*loss_, *correct_}; }
 
-Session::Result Session::train_step(int slot, double learning_rate, int64_t step) {
+std::optional<Session::Result> Session::train_step(BatchLoader& loader, double learning_rate,
+                                                   int64_t step) {
   *learning_rate_ = static_cast<float>(learning_rate);
   counter_[0] = static_cast<int32_t>(step);
   counter_[1] = static_cast<int32_t>(setup_.options.seed ^ (setup_.options.seed >> 32));
-  train_.run(static_cast<size_t>(slot));
-  return metrics();
+  Result total;
+  for (int64_t k = 0; k < plan_.microbatches; ++k) {
+    const auto batch = loader.next();
+    if (!batch) return std::nullopt;
+    counter_[2] = static_cast<int32_t>(k * examples_);
+    if (k == 0) train_.run_part(Executor::Part::prepare);
+    train_.run_part(Executor::Part::body, static_cast<size_t>(batch->slot));
+    const Result r = metrics();
+    total.loss += r.loss / static_cast<double>(plan_.microbatches);
+    total.correct += r.correct;
+  }
+  train_.run_part(Executor::Part::finish);
+  return total;
 }
 
 Session::Result Session::evaluate_step(int slot) {
@@ -79,7 +94,7 @@ std::optional<Session::Evaluation> Session::evaluate(const std::function<bool()>
     // The loss is a mean over the examples that count.
     const int32_t* labels = labels_[static_cast<size_t>(batch->slot)];
     int64_t counted = 0;
-    for (int64_t i = 0; i < setup_.options.model.batch; ++i) counted += labels[i] >= 0;
+    for (int64_t i = 0; i < examples_; ++i) counted += labels[i] >= 0;
     loss += r.loss * static_cast<double>(counted);
     correct += r.correct;
     total.examples += counted;

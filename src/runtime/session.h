@@ -25,7 +25,9 @@ class Session {
     double loss = 0;  // mean over the examples
     double correct = 0;
   };
-  Result train_step(int slot, double learning_rate, int64_t step);
+  // One step, on as many of the loader's batches as the plan has microbatches; nothing at the end
+  // of the epoch.
+  std::optional<Result> train_step(BatchLoader& loader, double learning_rate, int64_t step);
   Result evaluate_step(int slot);
 
   struct Evaluation {
@@ -45,7 +47,8 @@ class Session {
 
   const Setup& setup_;
   const Plan& plan_;
-  const Program& main_;  // the program with most tensors
+  const int64_t examples_;  // in one run of a program
+  const Program& main_;     // the program with most tensors
   Arena arena_;
   Executor train_;
   Executor evaluate_;

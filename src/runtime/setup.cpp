@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "base/names.h"
 #include "base/parallel.h"
 #include "data/registry.h"
 #include "models/model.h"
@@ -48,9 +49,19 @@ LoaderOptions loader_options(const TrainOptions& o, bool training) {
   return l;
 }
 
+std::vector<std::string> checked_approximations(const std::vector<std::string>& allow) {
+  std::vector<std::string> names;
+  for (const auto& [name, summary] : approximations()) names.push_back(name);
+  for (const std::string& name : allow) {
+    require(std::find(names.begin(), names.end(), name) != names.end(),
+            "there is no approximation called '", name, "' to allow", did_you_mean(name, names));
+  }
+  return allow;
+}
+
 void reserve_data(Setup& setup) {
   const ModelChoice& m = setup.options.model;
-  const int64_t image_bytes = Shape{m.batch, m.channels, m.height, m.width_px}.elements() * 4;
+  const int64_t image_bytes = Shape{1, m.channels, m.height, m.width_px}.elements() * 4;
   int64_t loader_bytes = 0;
   if (setup.train_data) {
     loader_bytes = BatchLoader::workspace_bytes(*setup.train_data, setup.train_loader);
@@ -59,8 +70,11 @@ void reserve_data(Setup& setup) {
     loader_bytes =
         std::max(loader_bytes, BatchLoader::workspace_bytes(*setup.test_data, setup.test_loader));
   }
-  setup.request.reservations = {{kNextImages, image_bytes}, {kNextLabels, m.batch * 4}};
-  if (loader_bytes > 0) setup.request.reservations.push_back({kLoaderMemory, loader_bytes});
+  setup.request.reservations = [image_bytes, loader_bytes](int64_t batch) {
+    std::vector<Reservation> all = {{kNextImages, batch * image_bytes}, {kNextLabels, batch * 4}};
+    if (loader_bytes > 0) all.push_back({kLoaderMemory, loader_bytes});
+    return all;
+  };
 }
 
 }  // namespace
@@ -104,6 +118,7 @@ Setup prepare(TrainOptions options, bool training) {
   setup.request.optimizer = optimizer_spec(o.optimizer);
   setup.request.backend = backend;
   setup.request.budget_bytes = o.budget_bytes;
+  setup.request.allow = checked_approximations(o.allow);
   setup.request.warm_up = [train = setup.train_data.get(), test = setup.test_data.get(),
                            options = setup.test_loader] {
     if (train != nullptr) warm_up_decoding(*train, options);

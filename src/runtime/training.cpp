@@ -95,7 +95,7 @@ class Training {
 
   TrainReport run() {
     begin();
-    steps_per_epoch_ = session_.open_loader(true)->batches_per_epoch();
+    steps_per_epoch_ = session_.open_loader(true)->batches_per_epoch() / plan_.microbatches;
     total_steps_ = steps_per_epoch_ * options_.epochs;
     first_step_ = position_.step;
     begin_ = Clock::now();
@@ -147,20 +147,19 @@ class Training {
   void train_epoch(int64_t epoch) {
     // One loader at a time: training and evaluation share its memory.
     const auto loader = session_.open_loader(true);
-    loader->begin_epoch(epoch, position_.step % steps_per_epoch_);
+    loader->begin_epoch(epoch, position_.step % steps_per_epoch_ * plan_.microbatches);
     const int64_t skipped_before = position_.skipped;
     stopped_ = asked_to_stop();
     while (!stopped_) {
-      const auto batch = loader->next();
-      if (!batch) break;
       const double lr = rate(position_.step);
       const auto begin = Clock::now();
-      const Session::Result r = session_.train_step(batch->slot, lr, position_.step);
+      const auto r = session_.train_step(*loader, lr, position_.step);
+      if (!r) break;
       times_.add(seconds_since(begin));
-      require(std::isfinite(r.loss), "the loss is not a number at step ", position_.step,
+      require(std::isfinite(r->loss), "the loss is not a number at step ", position_.step,
               "; try a smaller learning rate (now ", lr, ") or a longer warm-up");
       ++position_.step;
-      position_.epoch_loss += r.loss;
+      position_.epoch_loss += r->loss;
       position_.skipped = skipped_before + loader->skipped();
       progress(lr, epoch, false);
       position_.untested = position_.step % steps_per_epoch_ == 0;
@@ -205,6 +204,7 @@ class Training {
           "name another run folder and give them with --init");
     };
     same("kernels", setup_.kernels);
+    same("microbatches", std::to_string(plan_.microbatches));
     same("examples", std::to_string(setup_.train_data->size()));
   }
 
@@ -214,6 +214,7 @@ class Training {
     now.seconds += first_step_ < 0 ? 0 : seconds_since(begin_);
     auto metadata = now.metadata();
     metadata["kernels"] = setup_.kernels;
+    metadata["microbatches"] = std::to_string(plan_.microbatches);
     metadata["examples"] = std::to_string(setup_.train_data->size());
     session_.weights().save(folder_.checkpoint_file(), true, metadata);
   }

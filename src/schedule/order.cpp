@@ -56,8 +56,12 @@ void swap_gradients(Schedule& schedule) {
 void hoist_updates(std::vector<Step>& steps) {
   std::vector<Step> updates;
   std::vector<Step> result;
+  std::vector<Step> finish;
   for (Step& step : steps) {
-    (step.phase == Phase::update ? updates : result).push_back(std::move(step));
+    (step.phase == Phase::update   ? updates
+     : step.phase == Phase::finish ? finish
+                                   : result)
+        .push_back(std::move(step));
   }
   for (Step& update : updates) {
     const auto last = std::find_if(result.rbegin(), result.rend(),
@@ -69,6 +73,7 @@ void hoist_updates(std::vector<Step>& steps) {
     result.insert(place, std::move(update));
   }
   steps = std::move(result);
+  std::move(finish.begin(), finish.end(), std::back_inserter(steps));
 }
 
 }  // namespace

@@ -15,6 +15,7 @@ Category category_of(const Tensor& tensor, bool read_by_backward) {
       return Category::weights;
     case Role::optimizer:
       return Category::optimizer;
+    case Role::accumulator:
     case Role::gradient:
       return Category::gradients;
     case Role::data:
@@ -34,6 +35,7 @@ class Lowering {
   Lowering(const Graph& graph, Backend& backend, std::vector<NamedLayout>& fixed)
       : graph_(graph), backend_(backend), fixed_(fixed), layouts_(graph.tensors.size()) {
     schedule_.name = graph.name;
+    schedule_.microbatches = graph.microbatches;
     for (size_t t = 0; t < graph.tensors.size(); ++t) {
       const Tensor& tensor = graph.tensors[t];
       Buffer buffer;
@@ -56,7 +58,15 @@ class Lowering {
   Schedule run() {
     backend_.begin(graph_);
     find_updated_weights();
-    for (const Node& node : graph_.nodes) lower(node);
+    // Kernels that read weights decide how they lie; what prepares a step follows them.
+    for (const Node& node : graph_.nodes) {
+      if (node.phase != Phase::prepare) lower(node);
+    }
+    for (const Node& node : graph_.nodes) {
+      if (node.phase == Phase::prepare) lower(node);
+    }
+    std::stable_partition(schedule_.steps.begin(), schedule_.steps.end(),
+                          [](const Step& s) { return s.phase == Phase::prepare; });
     std::vector<bool> forward(graph_.tensors.size()), saved(graph_.tensors.size());
     for (const Node& node : graph_.nodes) {
       if (node.phase == Phase::forward) {
@@ -110,11 +120,20 @@ class Lowering {
     }
   }
 
-  // An update reads the gradient as its weight lies.
+  // An update reads the gradient as its weight lies, and so does what sums it up for an update.
   void find_updated_weights() {
+    std::map<TensorId, TensorId> weight_of_sum;
+    for (const Node& node : graph_.nodes) {
+      if (node.phase != Phase::finish) continue;
+      for (TensorId t : node.inputs) {
+        if (t != kNoTensor) weight_of_sum[t] = node.inputs[0];
+      }
+    }
     for (const Node& node : graph_.nodes) {
       if (node.phase != Phase::update || node.inputs.size() < 2) continue;
-      weight_of_gradient_[node.inputs[1]] = node.inputs[0];
+      const auto sum = weight_of_sum.find(node.inputs[0]);
+      weight_of_gradient_[node.inputs[1]] =
+          sum == weight_of_sum.end() ? node.inputs[0] : sum->second;
     }
   }
 

@@ -67,6 +67,7 @@ struct Schedule {
   std::vector<Buffer> buffers;  // the graph's tensors in their order, then reordered copies
   std::vector<Step> steps;
   std::vector<Transfer> transfers;
+  int64_t microbatches = 1;  // runs of the forward, backward and update steps
 
   const Buffer& buffer(BufferId id) const { return buffers[static_cast<size_t>(id)]; }
   BufferId find(std::string_view buffer_name) const;  // kNoBuffer when there is none

@@ -42,6 +42,7 @@ class Rewriter {
            "the stages do not cover the forward pass of ", training.name);
     to_.name = training.name;
     to_.tensors = training.tensors;
+    to_.microbatches = training.microbatches;
     for (size_t t = 0; t < newest_.size(); ++t) newest_[t] = static_cast<TensorId>(t);
     for (int32_t n : forward_) {
       for (TensorId t : training.nodes[at(n)].outputs) {
@@ -55,6 +56,9 @@ class Rewriter {
   }
 
   Graph run() {
+    for (const Node& node : from_.nodes) {
+      if (node.phase == Phase::prepare) to_.nodes.push_back(node);
+    }
     for (size_t i = 0; i < plan_.actions.size(); ++i) {
       const RecomputePlan::Action& a = plan_.actions[i];
       if (!a.backward && i > 0 && plan_.actions[i - 1].backward) sum_gradients();
@@ -66,7 +70,8 @@ class Rewriter {
       }
     }
     for (const Node& node : from_.nodes) {
-      if (node.phase != Phase::forward && node.gradient_of < 0) to_.nodes.push_back(node);
+      const bool placed = node.phase == Phase::prepare || node.phase == Phase::forward;
+      if (!placed && node.gradient_of < 0) to_.nodes.push_back(node);
     }
     remove_unread();
     for (Node& node : to_.nodes) node.gradient_of = -1;
@@ -177,11 +182,11 @@ class Rewriter {
   Graph to_;
   std::vector<int32_t> forward_;
   std::vector<bool> droppable_;
-  std::vector<int32_t> producer_;   // by tensor: its forward node
-  std::vector<TensorId> newest_;    // by tensor of the original graph
-  std::vector<bool> dropped_;       // the newest version is not kept for the backward pass
-  std::vector<bool> ran_;           // by node
-  std::vector<bool> made_;          // by tensor: a gradient that is there
+  std::vector<int32_t> producer_;      // by tensor: its forward node
+  std::vector<TensorId> newest_;       // by tensor of the original graph
+  std::vector<bool> dropped_;          // the newest version is not kept for the backward pass
+  std::vector<bool> ran_;              // by node
+  std::vector<bool> made_;             // by tensor: a gradient that is there
   std::map<size_t, TensorId> summed_;  // by backward node: the sum of two of its inputs
   std::vector<std::vector<int32_t>> backward_of_;  // by forward node
 };
@@ -200,8 +205,8 @@ std::vector<int32_t> cut_into_stages(const Graph& training) {
   const std::vector<int32_t> forward = forward_nodes(training);
   std::vector<int32_t> begins;
   for (size_t i = 0; i < forward.size(); ++i) {
-    const bool begins_here = i == 0 || i + 1 == forward.size() ||
-                             !is_cheap(training, training.nodes[at(forward[i])]);
+    const bool begins_here =
+        i == 0 || i + 1 == forward.size() || !is_cheap(training, training.nodes[at(forward[i])]);
     if (begins_here) begins.push_back(static_cast<int32_t>(i));
   }
   begins.push_back(static_cast<int32_t>(forward.size()));
@@ -213,7 +218,8 @@ std::vector<bool> droppable_tensors(const Graph& training) {
   for (int32_t n : forward_nodes(training)) {
     const Node& node = training.nodes[at(n)];
     bool inputs_kept = true;
-    for (TensorId t : node.inputs) inputs_kept = inputs_kept && (t == kNoTensor || !droppable[at(t)]);
+    for (TensorId t : node.inputs)
+      inputs_kept = inputs_kept && (t == kNoTensor || !droppable[at(t)]);
     const TensorId main = node.outputs[0];
     if (inputs_kept && is_activation(training, main) && is_cheap(training, node)) {
       droppable[at(main)] = true;

@@ -42,13 +42,13 @@ TEST(BatchNorm, HoldsItsContractWithAMask) {
   for (const char* activation : {"none", "relu", "relu6"}) {
     for (bool addend : {false, true}) {
       SCOPED_TRACE(str_cat(activation, addend ? ", addend" : ""));
-      check_op("batch_norm", {{.inputs = inputs({2, 3, 3, 5}, addend),
-                               .attributes = {act(activation), mask}},
-                              {.inputs = inputs({3, 19, 2, 4}, addend),
-                               .attributes = {act(activation), mask},
-                               .seed_parts = 2},
-                              {.inputs = inputs({2, 3, 3, 5}, addend),
-                               .attributes = {kFrozen, act(activation), mask}}});
+      check_op("batch_norm",
+               {{.inputs = inputs({2, 3, 3, 5}, addend), .attributes = {act(activation), mask}},
+                {.inputs = inputs({3, 19, 2, 4}, addend),
+                 .attributes = {act(activation), mask},
+                 .seed_parts = 2},
+                {.inputs = inputs({2, 3, 3, 5}, addend),
+                 .attributes = {kFrozen, act(activation), mask}}});
     }
   }
 }
@@ -93,8 +93,8 @@ TEST(BatchNorm, NormalisesByTheBiasedVarianceAndKeepsTheUnbiasedOne) {
   EXPECT_EQ(results[0], (std::vector<double>{-1.5, -0.5, 0.5, 3.5}));
   EXPECT_EQ(results[1], std::vector<double>{3});
   EXPECT_EQ(results[2], std::vector<double>{0.5});
-  EXPECT_DOUBLE_EQ(results[3][0], 0.9 * 10 + 0.1 * 3);
-  EXPECT_DOUBLE_EQ(results[4][0], 0.9 * 20 + 0.1 * 14 / 3);
+  EXPECT_DOUBLE_EQ(results[4][0], 0.9 * 10 + 0.1 * 3);
+  EXPECT_DOUBLE_EQ(results[5][0], 0.9 * 20 + 0.1 * 14 / 3);
 }
 
 TEST(BatchNorm, FrozenUsesTheRunningStatisticsAndUpdatesNothing) {
@@ -103,10 +103,11 @@ TEST(BatchNorm, FrozenUsesTheRunningStatisticsAndUpdatesNothing) {
                                 f32({1}, exactly({2})), f32({1}, exactly({0.5})),
                                 constant({1}, exactly({1})), constant({1}, exactly({3.5}))},
                      .attributes = {{"epsilon", 0.5}, kFrozen, act("relu")}});
-  ASSERT_EQ(results.size(), 3u);
+  ASSERT_EQ(results.size(), 4u);
   EXPECT_EQ(results[0], (std::vector<double>{0.5, 1.5, 0}));
   EXPECT_TRUE(results[1].empty());
   EXPECT_TRUE(results[2].empty());
+  EXPECT_TRUE(results[3].empty());
 }
 
 TEST(BatchNorm, SavesTheOutputOnlyForAnActivatedSum) {
@@ -120,6 +121,8 @@ TEST(BatchNorm, SavesTheOutputOnlyForAnActivatedSum) {
   EXPECT_EQ(saved(false, {kFrozen}), "src, gamma, beta, running_mean, running_var");
   EXPECT_EQ(saved(true, {kFrozen, act("relu6")}),
             "src, gamma, beta, running_mean, running_var, dst");
+  EXPECT_EQ(saved(true, {act("relu"), {"mask", int64_t{1}}}),
+            "src, gamma, beta, mean, inv_std, mask");
 }
 
 // The backward node for a batch norm of a (2, 3) sum, and which of its outputs it makes.

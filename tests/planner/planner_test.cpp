@@ -70,15 +70,32 @@ TEST(MakePlan, WithoutABudgetEverythingFits) {
   EXPECT_EQ(plan.budget_bytes, 0);
 }
 
-TEST(MakePlan, MoreBudgetNeverGivesALargerOrSlowerPlan) {
+TEST(MakePlan, MoreBudgetNeverGivesASlowerPlan) {
   PlanRequest r = request("resnet18_cifar", 4, "portable");
   const Plan none = make_plan(r, kMachine);
-  for (int64_t budget : {int64_t{1}, none.arena_bytes, none.process_bytes, int64_t{1} << 40}) {
-    r.budget_bytes = budget;
+  EXPECT_LT(none.smallest_budget_bytes, none.process_bytes);
+  double before = 1e9;
+  constexpr int kBudgets = 12;
+  for (int i = 0; i <= kBudgets; ++i) {
+    const int64_t range = none.process_bytes + (1 << 20) - none.smallest_budget_bytes;
+    r.budget_bytes = none.smallest_budget_bytes + (1 << 20) + range * i / kBudgets;
     const Plan plan = make_plan(r, kMachine);
-    EXPECT_EQ(plan.arena_bytes, none.arena_bytes);
-    EXPECT_EQ(plan.predicted_step_seconds, none.predicted_step_seconds);
+    EXPECT_TRUE(plan.fits) << i;
+    EXPECT_LE(plan.process_bytes, r.budget_bytes);
+    EXPECT_LE(plan.predicted_step_seconds, before) << i;
+    before = plan.predicted_step_seconds;
   }
+  EXPECT_EQ(before, none.predicted_step_seconds);
+}
+
+TEST(MakePlan, WhatDoesNotFitIsAsSmallAsItGets) {
+  PlanRequest r = request("resnet18_cifar", 4, "portable");
+  const Plan none = make_plan(r, kMachine);
+  r.budget_bytes = 1;
+  const Plan refused = make_plan(r, kMachine);
+  EXPECT_FALSE(refused.fits);
+  EXPECT_LT(refused.arena_bytes, none.arena_bytes);
+  EXPECT_GE(refused.predicted_step_seconds, none.predicted_step_seconds);
 }
 
 TEST(MakePlan, CategoriesAddUpToTheLiveBytesAtThePeak) {
@@ -132,7 +149,9 @@ TEST(MakePlan, EvaluationSharesThePlacesOfTheWeights) {
 TEST(MakePlan, ReservationsAreBooked) {
   PlanRequest r = request("lenet", 1, "portable");
   const int64_t without = make_plan(r, kMachine).arena_bytes;
-  r.reservations = {{"loader", 1000, Category::data}, {"next", 64, Category::data}};
+  r.reservations = [](int64_t batch) -> std::vector<Reservation> {
+    return {{"loader", 1000, Category::data}, {"next", 64 * batch, Category::data}};
+  };
   EXPECT_EQ(make_plan(r, kMachine).arena_bytes, without + 1024 + 64);
 }
 

@@ -31,9 +31,9 @@ auto fields(const OptimizerChoice& choice) {
   return std::tie(a, b, c, d, e, f, g, h, i, j);
 }
 auto fields(const TrainOptions& options) {
-  const auto& [model, data, optimizer, a, b, c, d, e, f, g, h, i] = options;
+  const auto& [model, data, optimizer, a, b, c, d, e, f, g, h, i, j] = options;
   return std::tuple_cat(fields(model), fields(data), fields(optimizer),
-                        std::tie(a, b, c, d, e, f, g, h, i));
+                        std::tie(a, b, c, d, e, f, g, h, i, j));
 }
 
 // No field has its usual value, and numbers are the hardest of their kind to write.
@@ -54,6 +54,7 @@ TrainOptions unusual_options(const std::string& run_folder) {
                  0.1 + 0.2, "step", 2.5,  {3, 60}, 0.2};
   o.epochs = 17;
   o.budget_bytes = 96 * kMiB + 1;
+  o.allow = {"this", "that, too"};
   o.seed = UINT64_MAX;
   o.threads = 2;
   o.backend = "portable";
@@ -84,8 +85,8 @@ TEST(RunFolder, EveryOptionComesBack) {
   folder.create();
   TrainOptions options = unusual_options(dir / "run");
   options.resume = true;
-  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<34>());
-  static_assert(std::tuple_size_v<decltype(fields(options))> == 34);
+  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<35>());
+  static_assert(std::tuple_size_v<decltype(fields(options))> == 35);
   folder.write_options(options);
   options.resume = false;  // belongs to the call
   EXPECT_EQ(fields(folder.read_options()), fields(options));

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "runtime/fixtures.h"
@@ -72,6 +73,25 @@ TEST_F(Training, TheSameSeedGivesTheSameBits) {
     TrainOptions other = options(backend);
     other.seed = 6;
     EXPECT_NE(first, model_of(other, backend + "3")) << backend;
+  }
+}
+
+// A budget chooses techniques; those that promise the same bits must keep them.
+TEST_F(Training, ATightBudgetReachesTheBitsOfAnUnboundedRun) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
+  for (const std::string& backend : backend_names()) {
+    TrainOptions o = options(backend);
+    o.model.batch = 32;
+    o.epochs = 1;
+    const Bytes free = model_of(o, backend + "free");
+    o.budget_bytes = 1;
+    o.run_folder = dir_ / (backend + "refused");
+    o.budget_bytes = train(o).plan.smallest_budget_bytes;
+    const PlanReport planned = plan(o);
+    EXPECT_TRUE(planned.fits);
+    EXPECT_EQ(planned.promise, "bit_exact");
+    EXPECT_EQ(std::count(planned.techniques.begin(), planned.techniques.end(), "recompute"), 1);
+    EXPECT_EQ(free, model_of(o, backend + "bounded")) << backend;
   }
 }
 

@@ -70,7 +70,8 @@ TEST(Order, EarlyUpdateStandsBehindTheLastReaderOfItsWeight) {
             "update c1.weight\n");
 }
 
-// c2 reads an input of 72 bytes for the last time and makes a gradient of 16; fc the other way round.
+// c2 reads an input of 72 bytes for the last time and makes a gradient of 16; fc the other way
+// round.
 TEST(Order, SmallerFirstWeighsTheTwoGradientsOfALayer) {
   EXPECT_EQ(backward_ops(reordered(schedule_of(training_graph()), Order::smaller_first)),
             "softmax_cross_entropy_backward criterion\n"

@@ -124,9 +124,8 @@ int64_t GuardedArena::touched_bytes() const {
 class ArenaRun::Load : public Kernel {
  public:
   std::unique_ptr<BoundKernel> bind(const KernelBuffers& buffers) const override {
-    return bound([this, to = buffers.outputs[0]] {
-      std::memcpy(to, value_.data(), value_.size());
-    });
+    return bound(
+        [this, to = buffers.outputs[0]] { std::memcpy(to, value_.data(), value_.size()); });
   }
   void set(std::vector<std::byte> value) { value_ = std::move(value); }
 

@@ -21,6 +21,8 @@ bool has_huge_tensor(const Graph& graph, const Node& node) {
 class OneDnnBackend : public Backend {
  public:
   OneDnnBackend() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+    // KernelCache shares what we use; a cache behind it would keep what we have let go.
+    dnnl::set_primitive_cache_capacity(0);
     define_all_fast(choosers_);
   }
 

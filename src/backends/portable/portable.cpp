@@ -18,7 +18,9 @@ class PortableRunner : public Kernel {
     for (size_t i = 0; i < inputs.size(); ++i) inputs[i].data = buffers.inputs[i];
     for (size_t i = 0; i < outputs.size(); ++i) outputs[i].data = buffers.outputs[i];
     return bound([this, inputs = std::move(inputs), outputs = std::move(outputs),
-                  scratch = buffers.scratch] { kernel_({attributes_, inputs, outputs, scratch}); });
+                  scratch = buffers.scratch] {
+      kernel_({attributes_, inputs, outputs, scratch});
+    });
   }
 
  private:

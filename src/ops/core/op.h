@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,6 +60,11 @@ struct InPlacePair {
   size_t output;
 };
 
+struct AccumulatingOptimizer {
+  std::string begin;   // (weights, state) before the first gradient is added
+  std::string finish;  // (weights, state, lr) after the last one
+};
+
 // How an output pixel depends on input pixels, for row bands and patches.
 struct Spatial {
   enum class Kind : uint8_t { none, pointwise, window, global };
@@ -86,6 +92,9 @@ struct OpDef {
   std::function<void(GradientBuilder&)> gradient;
   std::function<Saves(const OpShapes&)> saves;  // null: nothing
   std::vector<InPlacePair> in_place;
+  // Of an optimizer: ops that do its step around gradients that are added, one by one, into its
+  // state (input kOptimizerStateInput). Nothing when its attributes do not allow that.
+  std::function<std::optional<AccumulatingOptimizer>(const Attributes&)> accumulating;
   // Backward ops that read two gradients only as their sum: the inputs' places. The second may be
   // absent. {0, 0}: there is no such pair.
   std::pair<size_t, size_t> summed_inputs = {0, 0};

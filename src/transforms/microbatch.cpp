@@ -1,0 +1,107 @@
+#include "transforms/microbatch.h"
+
+#include <algorithm>
+
+#include "ops/core/builder.h"
+
+namespace thimble {
+namespace {
+
+size_t at(TensorId t) { return static_cast<size_t>(t); }
+
+// Appends to `nodes` in the order that phases run.
+void append(Graph& graph, Phase phase, const std::string& op, const std::string& name,
+            std::vector<TensorId> inputs, const Attributes& attributes = {}) {
+  append_node(graph, phase, op, name, std::move(inputs), attributes);
+}
+
+Attributes scale_of(int64_t count) { return {{"scale", 1.0 / static_cast<double>(count)}}; }
+
+void in_state(Graph& graph, const Node& update, const AccumulatingOptimizer& ops, int64_t count) {
+  const TensorId weights = update.inputs[0];
+  const TensorId state = update.inputs[kOptimizerStateInput];
+  append(graph, Phase::prepare, ops.begin, update.name, {weights, state}, update.attributes);
+  append(graph, Phase::update, "accumulate", update.name, {state, update.inputs[1]},
+         scale_of(count));
+  append(graph, Phase::finish, ops.finish, update.name, {weights, state, update.inputs[2]},
+         update.attributes);
+}
+
+void in_accumulator(Graph& graph, const Node& update, int64_t count) {
+  const Tensor& weights = graph.tensor(update.inputs[0]);
+  const TensorId sum = graph.add_tensor({str_cat("sum of gradients.", weights.name),
+                                         weights.shape,
+                                         ElementType::f32,
+                                         Role::accumulator,
+                                         {},
+                                         false});
+  append(graph, Phase::prepare, "clear", update.name, {sum});
+  append(graph, Phase::update, "accumulate", update.name, {sum, update.inputs[1]}, scale_of(count));
+  std::vector<TensorId> inputs = update.inputs;
+  inputs[1] = sum;
+  append(graph, Phase::finish, update.op, update.name, inputs, update.attributes);
+}
+
+}  // namespace
+
+int64_t batch_of(const Graph& forward) {
+  const TensorId images = forward.find("images");
+  ensure(images != kNoTensor, forward.name, " has no images");
+  return forward.tensor(images).shape[0];
+}
+
+Graph with_batch(const Graph& forward, int64_t batch) {
+  Graph graph = forward;
+  for (const char* name : {"images", "labels"}) {
+    const TensorId t = graph.find(name);
+    if (t == kNoTensor) continue;
+    const Shape& old = forward.tensor(t).shape;
+    Shape shape{batch};
+    for (int i = 1; i < old.rank(); ++i) shape.push_back(old[i]);
+    graph.tensor(t).shape = shape;
+  }
+  for (const Node& node : graph.nodes) {
+    const std::vector<TensorSpec> specs = find_op(node.op).infer(shapes_of(graph, node));
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] != kNoTensor) graph.tensors[at(node.outputs[i])].shape = specs[i].shape;
+    }
+  }
+  verify(graph);
+  return graph;
+}
+
+bool reads_batch_statistics(const Graph& forward) {
+  return std::any_of(forward.nodes.begin(), forward.nodes.end(), [&](const Node& node) {
+    return std::any_of(node.updates.begin(), node.updates.end(),
+                       [&](TensorId t) { return forward.tensor(t).role == Role::statistic; });
+  });
+}
+
+Graph accumulate_gradients(const Graph& training, int64_t count) {
+  Graph graph = training;
+  graph.microbatches = count;
+  std::erase_if(graph.nodes, [](const Node& n) { return n.phase == Phase::update; });
+  const size_t body = graph.nodes.size();
+  for (const Node& update : training.nodes) {
+    if (update.phase != Phase::update) continue;
+    const OpDef& def = find_op(update.op);
+    const auto ops = def.accumulating ? def.accumulating(update.attributes) : std::nullopt;
+    ops ? in_state(graph, update, *ops, count) : in_accumulator(graph, update, count);
+  }
+  const auto first = graph.nodes.begin() + static_cast<std::ptrdiff_t>(body);
+  std::stable_partition(first, graph.nodes.end(),
+                        [](const Node& n) { return n.phase != Phase::finish; });
+  std::stable_partition(graph.nodes.begin(), graph.nodes.end(),
+                        [](const Node& n) { return n.phase == Phase::prepare; });
+  // The preparation moved to the front: forward nodes are further back.
+  const auto prepared =
+      static_cast<int32_t>(std::count_if(graph.nodes.begin(), graph.nodes.end(),
+                                         [](const Node& n) { return n.phase == Phase::prepare; }));
+  for (Node& node : graph.nodes) {
+    if (node.gradient_of >= 0) node.gradient_of += prepared;
+  }
+  verify(graph);
+  return graph;
+}
+
+}  // namespace thimble

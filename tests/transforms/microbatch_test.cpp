@@ -1,0 +1,165 @@
+#include "transforms/microbatch.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "autodiff/differentiate.h"
+#include "models/model.h"
+#include "support/check_net.h"
+
+namespace thimble {
+namespace {
+
+constexpr int64_t kBatch = 6;
+
+Graph forward_of(const std::string& model, const std::string& norm) {
+  ModelOptions o;
+  o.batch = kBatch;
+  o.width = 0.25;
+  o.height = model == "lenet" ? 28 : 32;
+  o.norm = norm;
+  return build_model(model, o);
+}
+
+Graph training_graph(const Graph& forward, const OptimizerSpec& optimizer) {
+  return add_optimizer(differentiate(forward, forward.find("loss")), optimizer);
+}
+
+// Examples [first, first + count) of every data tensor that has one row for each.
+Values rows(const Graph& whole, const Values& values, const Graph& part, int64_t first) {
+  Values result(part.tensors.size());
+  for (size_t t = 0; t < part.tensors.size(); ++t) {
+    const Tensor& tensor = part.tensors[t];
+    const TensorId from = whole.find(tensor.name);
+    if (from == kNoTensor || values[static_cast<size_t>(from)].empty()) continue;
+    const std::vector<double>& all = values[static_cast<size_t>(from)];
+    const int64_t elements = tensor.shape.elements();
+    const bool split = std::ssize(all) != elements;
+    const auto begin = all.begin() + (split ? first * (elements / tensor.shape[0]) : 0);
+    result[t].assign(begin, begin + elements);
+  }
+  return result;
+}
+
+struct State {
+  std::vector<double> all;
+  double loss = 0;
+};
+
+void read_state(const Graph& graph, ArenaRun& run, State& state) {
+  for (size_t t = 0; t < graph.tensors.size(); ++t) {
+    const Role role = graph.tensors[t].role;
+    if (role != Role::weight && role != Role::optimizer) continue;
+    const auto values = run.get(static_cast<TensorId>(t));
+    state.all.insert(state.all.end(), values.begin(), values.end());
+  }
+}
+
+State trained_whole(const Graph& graph, const Values& inputs, const std::string& backend) {
+  ArenaRun run(graph, backend);
+  run.set(inputs);
+  State state;
+  for (int step = 0; step < 2; ++step) {
+    run.run();
+    state.loss = run.get(graph.find("loss"))[0];
+  }
+  read_state(graph, run, state);
+  return state;
+}
+
+State trained_in_parts(const Graph& whole, const Values& inputs, const Graph& graph,
+                       const std::string& backend) {
+  ArenaRun run(graph, backend);
+  run.set(rows(whole, inputs, graph, 0));
+  State state;
+  const TensorId images = graph.find("images");
+  const TensorId labels = graph.find("labels");
+  for (int step = 0; step < 2; ++step) {
+    run.executor().run_part(Executor::Part::prepare);
+    state.loss = 0;
+    for (int64_t k = 0; k < graph.microbatches; ++k) {
+      const Values part = rows(whole, inputs, graph, k * (kBatch / graph.microbatches));
+      run.set(images, part[static_cast<size_t>(images)]);
+      run.set(labels, part[static_cast<size_t>(labels)]);
+      run.executor().run_part(Executor::Part::body);
+      state.loss += run.get(graph.find("loss"))[0] / static_cast<double>(graph.microbatches);
+    }
+    run.executor().run_part(Executor::Part::finish);
+  }
+  read_state(graph, run, state);
+  return state;
+}
+
+double relative_distance(const std::vector<double>& a, const std::vector<double>& b) {
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference += (a[i] - b[i]) * (a[i] - b[i]);
+    size += b[i] * b[i];
+  }
+  return std::sqrt(difference / size);
+}
+
+const OptimizerSpec kOptimizers[] = {
+    {"sgd", {{"momentum", 0.9}, {"weight_decay", 0.01}}},
+    {"sgd", {{"momentum", 0.0}}},
+    {"sgd", {{"momentum", 0.9}, {"nesterov", int64_t{1}}}},
+    {"adamw", {{"weight_decay", 0.01}}},
+};
+
+TEST(Microbatch, MeansTheSameAsTheWholeBatch) {
+  for (const char* model : {"lenet", "mobilenet_v1_patch", "resnet18_cifar"}) {
+    const Graph forward = forward_of(model, "group");
+    for (const OptimizerSpec& optimizer : kOptimizers) {
+      const Graph whole = training_graph(forward, optimizer);
+      const Values inputs = draw_inputs(whole, 3, 8);  // no label without a class
+      for (int64_t count : {2, 6}) {
+        const Graph part = accumulate_gradients(
+            training_graph(with_batch(forward, kBatch / count), optimizer), count);
+        for (const std::string& backend : backend_names()) {
+          SCOPED_TRACE(str_cat(model, ' ', optimizer.op, ", ", count, " parts on ", backend));
+          const State expected = trained_whole(whole, inputs, backend);
+          const State got = trained_in_parts(whole, inputs, part, backend);
+          EXPECT_NEAR(got.loss, expected.loss, 1e-4);
+          ASSERT_EQ(got.all.size(), expected.all.size());
+          EXPECT_LT(relative_distance(got.all, expected.all), 1e-4);
+        }
+      }
+    }
+  }
+}
+
+// Momentum takes the gradients in: nothing else of the size of the weights is kept.
+TEST(Microbatch, AddsUpInTheMomentumWhereThatIsExact) {
+  const Graph forward = with_batch(forward_of("lenet", "batch"), 2);
+  const auto accumulators = [&](const OptimizerSpec& optimizer) {
+    const Graph graph = accumulate_gradients(training_graph(forward, optimizer), 3);
+    return std::count_if(graph.tensors.begin(), graph.tensors.end(),
+                         [](const Tensor& t) { return t.role == Role::accumulator; });
+  };
+  EXPECT_EQ(accumulators(kOptimizers[0]), 0);
+  for (size_t i = 1; i < std::size(kOptimizers); ++i) EXPECT_EQ(accumulators(kOptimizers[i]), 10);
+}
+
+TEST(WithBatch, IsTheModelBuiltForThatBatch) {
+  for (const Model* model : models()) {
+    ModelOptions o;
+    o.batch = 4;
+    const Graph four = build_model(model->name, o);
+    o.batch = 1;
+    o.norm = "frozen";
+    const Graph one = build_model(model->name, o);
+    o.batch = 4;
+    EXPECT_EQ(with_batch(build_model(model->name, o), 1), one) << model->name;
+    EXPECT_EQ(batch_of(with_batch(four, 2)), 2);
+  }
+}
+
+TEST(ReadsBatchStatistics, OnlyBatchNormDoes) {
+  EXPECT_TRUE(reads_batch_statistics(forward_of("resnet18_cifar", "batch")));
+  EXPECT_FALSE(reads_batch_statistics(forward_of("resnet18_cifar", "frozen")));
+  EXPECT_FALSE(reads_batch_statistics(forward_of("resnet18_cifar", "group")));
+}
+
+}  // namespace
+}  // namespace thimble
