@@ -126,9 +126,12 @@ class Training {
 
   void epoch() {
     const int64_t epoch = position_.step / steps_per_epoch_;
+    release_what_is_done();
     train_epoch(epoch);
+    release_what_is_done();
     test_ = session_.evaluate();
     evaluated_ = true;
+    release_what_is_done();
     end_epoch(epoch);
   }
 
@@ -193,12 +196,14 @@ class Training {
 
   void checkpoint() {
     if (options_.run_folder.empty()) return;
+    release_what_is_done();
     Position now = position_;
     now.seconds += first_step_ < 0 ? 0 : seconds_since(begin_);
     auto metadata = now.metadata();
     metadata["kernels"] = setup_.kernels;
     metadata["examples"] = std::to_string(setup_.train_data->size());
     session_.weights().save(folder_.checkpoint_file(), true, metadata);
+    release_what_is_done();
   }
 
   void progress(double lr, int64_t epoch, bool done) {
@@ -226,6 +231,7 @@ class Training {
   }
 
   TrainReport finish() {
+    release_what_is_done();
     TrainReport report;
     report.plan = report_of(plan_);
     report.trained = true;
@@ -265,6 +271,7 @@ class Training {
 
 TrainReport run_training(const Setup& setup, const Plan& plan,
                          const std::function<void(const Progress&)>& on_progress) {
+  release_what_is_done();
   return Training(setup, plan, on_progress).run();
 }
 
