@@ -10,16 +10,17 @@
 namespace thimble {
 namespace {
 
-// Pages that a run touches after planning: the code of kernels and libraries, decoding, checkpoint
-// files, and a little for each tensor that these hold. Measured over the zoo; see
-// experiments/process-bytes.
-constexpr int64_t kLateBytesOneDnn = 4992 * kKiB;
+// Pages that a run touches after planning: the code of kernels and libraries, checkpoint files, and
+// a little for each tensor that these hold. Measured over the zoo; see experiments/process-bytes.
+constexpr int64_t kLateBytesOneDnn = 3840 * kKiB;
 #ifdef THIMBLE_HAS_ONEDNN
-constexpr int64_t kLateBytesPortable = 2816 * kKiB;  // shared libraries come back in larger pieces
+constexpr int64_t kLateBytesPortable = 1728 * kKiB;  // shared libraries come back in larger pieces
 #else
-constexpr int64_t kLateBytesPortable = 1920 * kKiB;  // one static program
+constexpr int64_t kLateBytesPortable = 704 * kKiB;  // one static program
 #endif
-constexpr int64_t kLateBytesPerTensor = 512;
+constexpr int64_t kLateBytesPerTensor = 640;
+// What reading rows takes, when no data was named that could be tried.
+constexpr int64_t kReadingBytes = 512 * kKiB;
 // Resident bytes differ by this much from one start of the program to the next.
 constexpr int64_t kStartJitter = 256 * kKiB;
 constexpr size_t kPeakTensors = 8;
@@ -93,10 +94,12 @@ void start_threads() {
 }
 
 int64_t late_bytes(const PlanRequest& request, const Schedule& schedule) {
+  const int64_t reading = request.warm_up ? 0 : kReadingBytes;
   const auto tensors = std::count_if(schedule.buffers.begin(), schedule.buffers.end(),
                                      [](const Buffer& b) { return b.persistent; });
   const bool portable = make_backend(request.backend)->name() == "portable";
-  return (portable ? kLateBytesPortable : kLateBytesOneDnn) + kLateBytesPerTensor * tensors;
+  return (portable ? kLateBytesPortable : kLateBytesOneDnn) + kLateBytesPerTensor * tensors +
+         reading;
 }
 
 void describe_peak(Plan& plan, const Program& program) {
@@ -130,8 +133,7 @@ Plan make_plan(PlanRequest request, const Machine& machine) {
   describe_peak(plan, main);
   plan.predicted_step_seconds = predict_seconds(main.schedule, machine);
   start_threads();
-  release_free_heap();
-  release_code_pages();
+  release_what_is_done();
   if (request.warm_up) request.warm_up();
   release_free_heap();
   // Planning itself may have needed more than the arena will: the peak remembers it.
