@@ -3,9 +3,13 @@
 
   experiments/process-bytes/run.py [THIMBLE [BACKEND]]  > experiments/process-bytes/results.jsonl
 
+portable.jsonl: the static program, three times over (THIMBLE build/portable/thimble, BACKEND
+portable).
+
 Every run is the whole program: data loader, training, evaluation, checkpoint files. Data: small
-made-up IDX files, or PNG pictures of 400x300. Columns: planned process bytes, measured peak (VmHWM), and their ratio, which
-must lie in (0.97, 1].
+made-up IDX files, or PNG pictures of 400x300. Columns: planned process bytes, measured peak (VmHWM),
+and their ratio, which must lie in (0.97, 1]. Repeated runs differ by 100 to 200 KiB, so that the
+smallest processes (lenet, less than 10 MiB) have been seen down to 0.95.
 """
 
 import json

@@ -20,8 +20,10 @@ EvalReport evaluate(const TrainOptions& options) {
   EvalReport report;
   report.plan = report_of(plan);
   if (!plan.fits) return report;
+  release_what_is_done();
   Session session(setup, plan);
   session.weights().load(folder.model_file(), false);
+  release_what_is_done();
   const auto begin = std::chrono::steady_clock::now();
   const Session::Evaluation e = *session.evaluate();
   const double seconds =

@@ -52,7 +52,7 @@ void release_code_pages() {
         for (int i = 0; i < info->dlpi_phnum; ++i) {
           const auto& segment = info->dlpi_phdr[i];
           // Only what can never have been written: a written private page would be lost.
-          if (segment.p_type != PT_LOAD || segment.p_flags != (PF_R | PF_X)) continue;
+          if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
           const uintptr_t begin = (info->dlpi_addr + segment.p_vaddr) / size * size;
           const uintptr_t end = info->dlpi_addr + segment.p_vaddr + segment.p_memsz;
           madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
@@ -67,6 +67,11 @@ void release_free_heap() {
 #ifdef __GLIBC__
   malloc_trim(0);
 #endif
+}
+
+void release_what_is_done() {
+  release_free_heap();
+  release_code_pages();
 }
 
 }  // namespace thimble

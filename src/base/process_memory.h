@@ -13,11 +13,14 @@ int64_t peak_resident_bytes();
 // call when they start.
 void share_one_heap();
 
-// Lets go of the program's and libraries' code pages: those that are needed again come back from
-// the page cache, those that only planning ran do not.
+// Lets go of the pages of code and constants, the program's and its libraries': those that are
+// needed again come back from the page cache, those that only planning ran do not.
 void release_code_pages();
 
 // Gives free heap pages back to the system, so that what is resident is what is used.
 void release_free_heap();
+
+// Both: for the border between two phases, whose code and heap differ. Costs a few page faults.
+void release_what_is_done();
 
 }  // namespace thimble

@@ -13,7 +13,7 @@ using namespace thimble::cli;
 
 ExitCode run(int argc, char** argv) {
   const Request request = parse_arguments(argc, argv);
-  release_free_heap();  // the parser's memory is not training's
+  release_what_is_done();  // the parser's memory is not training's
   return request.run(request);
 }
 

@@ -25,20 +25,23 @@ bool Attributes::has(std::string_view name) const {
 }
 
 const AttributeValue& Attributes::at(std::string_view name) const {
-  const auto it = std::find_if(begin(), end(), [&](const Entry& e) { return e.first == name; });
+  const Entry* it = std::find_if(begin(), end(), [&](const Entry& e) { return e.first == name; });
   ensure(it != end(), "no attribute '", name, "'");
   return it->second;
 }
 
 void Attributes::set(std::string name, AttributeValue value) {
+  auto entries = entries_ ? std::make_shared<std::vector<Entry>>(*entries_)
+                          : std::make_shared<std::vector<Entry>>();
   const auto it =
-      std::lower_bound(entries_.begin(), entries_.end(), name,
+      std::lower_bound(entries->begin(), entries->end(), name,
                        [](const Entry& e, const std::string& n) { return e.first < n; });
-  if (it != entries_.end() && it->first == name) {
+  if (it != entries->end() && it->first == name) {
     it->second = std::move(value);
   } else {
-    entries_.insert(it, {std::move(name), std::move(value)});
+    entries->insert(it, {std::move(name), std::move(value)});
   }
+  entries_ = std::move(entries);
 }
 
 int64_t Attributes::integer(std::string_view name) const { return typed<int64_t>(*this, name); }

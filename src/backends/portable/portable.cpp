@@ -1,5 +1,7 @@
 #include "backends/portable/portable.h"
 
+#include <algorithm>
+
 namespace thimble {
 namespace {
 
@@ -10,7 +12,11 @@ class PortableRunner : public Kernel {
       : kernel_(kernel),
         attributes_(std::move(attributes)),
         inputs_(std::move(inputs)),
-        outputs_(std::move(outputs)) {}
+        outputs_(std::move(outputs)) {
+    own_shapes();
+  }
+  PortableRunner(const PortableRunner&) = delete;
+  PortableRunner& operator=(const PortableRunner&) = delete;
 
   std::unique_ptr<BoundKernel> bind(const KernelBuffers& buffers) const override {
     std::vector<TensorArg> inputs = inputs_;
@@ -24,8 +30,28 @@ class PortableRunner : public Kernel {
   }
 
  private:
+  // The graph's shapes go with it. Each is held once: most tensors of a node have one of two or
+  // three, and a plan holds hundreds of kernels.
+  void own_shapes() {
+    std::vector<Shape> distinct;
+    const auto each = [&](const auto& visit) {
+      for (auto* args : {&inputs_, &outputs_}) {
+        for (TensorArg& arg : *args)
+          visit(arg, std::find(distinct.begin(), distinct.end(), *arg.shape));
+      }
+    };
+    each([&](TensorArg& arg, auto found) {
+      if (found == distinct.end()) distinct.push_back(*arg.shape);
+    });
+    shapes_ = {distinct.begin(), distinct.end()};
+    each([&](TensorArg& arg, auto found) {
+      arg.shape = &shapes_[static_cast<size_t>(found - distinct.begin())];
+    });
+  }
+
   PortableKernel kernel_;
   Attributes attributes_;
+  std::vector<Shape> shapes_;      // what the arguments point to
   std::vector<TensorArg> inputs_;  // without addresses
   std::vector<TensorArg> outputs_;
 };
@@ -55,6 +81,7 @@ KernelChoice choose_portable(const Graph& graph, const Node& node,
   KernelChoice choice;
   const auto prepare = [&](const std::vector<TensorId>& ids, std::vector<Layout>& wanted) {
     std::vector<TensorArg> args;
+    args.reserve(ids.size());
     for (TensorId t : ids) {
       if (t == kNoTensor) {
         args.emplace_back();
@@ -64,7 +91,7 @@ KernelChoice choose_portable(const Graph& graph, const Node& node,
       const Tensor& tensor = graph.tensor(t);
       const bool same = def.elementwise && tensor.shape == full;
       wanted.push_back(same ? shared : plain_layout(tensor.shape));
-      args.push_back({nullptr, tensor.shape, tensor.type, wanted.back().elements});
+      args.push_back({nullptr, &tensor.shape, tensor.type, wanted.back().elements});
     }
     return args;
   };

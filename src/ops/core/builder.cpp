@@ -17,6 +17,13 @@ Attributes with_defaults(const OpDef& def, const Attributes& given) {
   return all;
 }
 
+// The same attributes, sharing the entries of an earlier node where one has them.
+Attributes shared_with(const Graph& graph, Attributes attributes) {
+  const auto twin = std::find_if(graph.nodes.rbegin(), graph.nodes.rend(),
+                                 [&](const Node& n) { return n.attributes == attributes; });
+  return twin == graph.nodes.rend() ? attributes : twin->attributes;
+}
+
 void check_inputs(const OpDef& def, const std::string& name, const std::vector<TensorId>& inputs) {
   const bool any_number = !def.inputs.empty() && def.inputs.back().name == "...";
   require(any_number || inputs.size() <= def.inputs.size(), def.name, " ", name, " takes ",
@@ -39,7 +46,9 @@ std::vector<TensorId> append_node(Graph& graph, Phase phase, const std::string& 
                                   const Attributes& attributes,
                                   const std::vector<bool>& wanted_outputs) {
   const OpDef& def = find_op(op);
-  Node node{op, name, std::move(inputs), {}, {}, with_defaults(def, attributes), phase};
+  Node node{op,   name, std::move(inputs),
+            {},   {},   shared_with(graph, with_defaults(def, attributes)),
+            phase};
   check_inputs(def, name, node.inputs);
   const OpShapes shapes = shapes_of(graph, node);
   const std::vector<TensorSpec> specs = def.infer(shapes);

@@ -11,11 +11,14 @@
 
 namespace thimble {
 
-// A tensor as a kernel sees it. `elements` counts what lies in memory: with padding, when a blocked
-// layout pads channels; portable kernels that are not elementwise always get plain layouts.
+inline const Shape kAbsentShape;  // rank 0
+
+// A tensor as a kernel sees it; its shape belongs to whoever prepared the call. `elements` counts
+// what lies in memory: with padding, when a blocked layout pads channels; portable kernels that are
+// not elementwise always get plain layouts.
 struct TensorArg {
   void* data = nullptr;  // null for an absent optional tensor
-  Shape shape;
+  const Shape* shape = &kAbsentShape;
   ElementType type = ElementType::f32;
   int64_t elements = 0;
 };
@@ -29,8 +32,8 @@ struct OpCall {
 
   bool has_input(size_t i) const { return i < inputs.size() && inputs[i].data != nullptr; }
   bool has_output(size_t i) const { return i < outputs.size() && outputs[i].data != nullptr; }
-  const Shape& in_shape(size_t i) const { return inputs[i].shape; }
-  const Shape& out_shape(size_t i) const { return outputs[i].shape; }
+  const Shape& in_shape(size_t i) const { return *inputs[i].shape; }
+  const Shape& out_shape(size_t i) const { return *outputs[i].shape; }
   template <class T>
   const T* in(size_t i) const {
     return has_input(i) ? static_cast<const T*>(inputs[i].data) : nullptr;

@@ -116,7 +116,8 @@ inline constexpr size_t kOptimizerStateInput = 4;
 
 class OpTable {
  public:
-  void add(OpDef def);
+  // Cold, and with it the functions that only lead here: they run once, kernels beside them often.
+  [[gnu::cold]] void add(OpDef def);
   const OpDef* find(std::string_view name) const;
   const std::vector<OpDef>& all() const { return defs_; }
 
