@@ -10,9 +10,11 @@ void print_places(std::ostream& out, const Program& program) {
   out << program.schedule;
   out << "arena of " << program.schedule.name << ": " << program.memory.arena_bytes
       << " bytes, lower bound " << program.memory.lower_bound_bytes << '\n';
-  for (const Block& b : program.memory.blocks) {
+  for (size_t i = 0; i < program.memory.blocks.size(); ++i) {
+    const Block& b = program.memory.blocks[i];
     out << "  [" << b.range.first << ", " << b.range.last << ") at " << b.offset << " + " << b.bytes
-        << ' ' << name_of(b.category) << ' ' << b.name << '\n';
+        << ' ' << name_of(b.category) << ' '
+        << name_of_block(program.schedule, program.memory, i) << '\n';
   }
 }
 

@@ -80,20 +80,19 @@ class Planner {
         plan_.block_of_buffer[at(out)] = plan_.block_of_buffer[at(in)];
         Block& block = plan_.blocks[at(plan_.block_of_buffer[at(in)])];
         block.range.last = std::max(block.range.last, ranges_[at(out)].last);
-        block.name += str_cat(", then ", b.name);
         if (b.category == Category::saved) block.category = b.category;
         continue;
       }
       plan_.block_of_buffer[at(out)] = static_cast<int32_t>(plan_.blocks.size());
       plan_.blocks.push_back(
-          {b.name, round_up(b.bytes, kAlignment), ranges_[at(out)], b.category, -1});
+          {"", round_up(b.bytes, kAlignment), ranges_[at(out)], b.category, -1});
     }
   }
 
   void add_scratch(const Step& step, int32_t s) {
     if (step.scratch_bytes == 0) return;
     plan_.block_of_scratch[at(s)] = static_cast<int32_t>(plan_.blocks.size());
-    plan_.blocks.push_back({str_cat("scratch of ", step.op, ' ', step.name),
+    plan_.blocks.push_back({"",
                             round_up(step.scratch_bytes, kAlignment),
                             {s, s + 1},
                             Category::scratchpad,
@@ -161,15 +160,38 @@ std::array<int64_t, kCategories> bytes_at_step(const MemoryPlan& plan, int32_t s
   return bytes;
 }
 
-std::vector<Block> largest_at_step(const MemoryPlan& plan, int32_t step, size_t count) {
-  std::vector<Block> live;
-  for (const Block& b : plan.blocks) {
-    if (overlaps(b.range, {step, step + 1})) live.push_back(b);
+std::vector<Block> largest_at_step(const Schedule& schedule, const MemoryPlan& plan, int32_t step,
+                                   size_t count) {
+  std::vector<size_t> live;
+  for (size_t b = 0; b < plan.blocks.size(); ++b) {
+    if (overlaps(plan.blocks[b].range, {step, step + 1})) live.push_back(b);
   }
-  std::stable_sort(live.begin(), live.end(),
-                   [](const Block& a, const Block& b) { return a.bytes > b.bytes; });
+  std::stable_sort(live.begin(), live.end(), [&](size_t a, size_t b) {
+    return plan.blocks[a].bytes > plan.blocks[b].bytes;
+  });
   if (live.size() > count) live.resize(count);
-  return live;
+  std::vector<Block> largest;
+  for (size_t b : live) {
+    largest.push_back(plan.blocks[b]);
+    largest.back().name = name_of_block(schedule, plan, b);
+  }
+  return largest;
+}
+
+std::string name_of_block(const Schedule& schedule, const MemoryPlan& plan, size_t block) {
+  std::string name = plan.blocks[block].name;
+  if (!name.empty()) return name;
+  for (size_t s = 0; s < schedule.steps.size(); ++s) {
+    const Step& step = schedule.steps[s];
+    if (plan.block_of_scratch[s] == static_cast<int32_t>(block)) {
+      return str_cat("scratch of ", step.op, ' ', step.name);
+    }
+    for (BufferId b : step.outputs) {
+      if (b == kNoBuffer || plan.block_of_buffer[at(b)] != static_cast<int32_t>(block)) continue;
+      name += str_cat(name.empty() ? "" : ", then ", schedule.buffer(b).name);
+    }
+  }
+  return name;
 }
 
 }  // namespace thimble

@@ -21,7 +21,7 @@ inline bool overlaps(LiveRange a, LiveRange b) { return a.first < b.last && b.fi
 
 // Bytes at one place. Buffers that follow each other in place share a block.
 struct Block {
-  std::string name;
+  std::string name;    // of persistent ones and reservations; for the others, `name_of_block`
   int64_t bytes = 0;  // rounded up to kAlignment
   LiveRange range;
   Category category = Category::temporaries;
@@ -64,6 +64,10 @@ int64_t live_bytes(const Schedule& schedule, const std::vector<PersistentBlock>&
 // Bytes by category at one step, scratch included.
 std::array<int64_t, kCategories> bytes_at_step(const MemoryPlan& plan, int32_t step);
 // The largest blocks that are live at the step, largest first.
-std::vector<Block> largest_at_step(const MemoryPlan& plan, int32_t step, size_t count);
+std::vector<Block> largest_at_step(const Schedule& schedule, const MemoryPlan& plan, int32_t step,
+                                   size_t count);
+// "a, then b" where buffers follow each other in place. Made up when asked for: a plan has
+// thousands of blocks, and people look at a few.
+std::string name_of_block(const Schedule& schedule, const MemoryPlan& plan, size_t block);
 
 }  // namespace thimble

@@ -52,7 +52,7 @@ Arenas place(const Schedule& train, const Schedule& evaluate,
 void describe_peak(Plan& plan, const Program& program) {
   const MemoryPlan& m = program.memory;
   plan.by_category = bytes_at_step(m, m.peak_step);
-  plan.peak_tensors = largest_at_step(m, m.peak_step, kPeakTensors);
+  plan.peak_tensors = largest_at_step(program.schedule, m, m.peak_step, kPeakTensors);
   if (program.schedule.steps.empty()) return;
   const Step& step = program.schedule.steps[static_cast<size_t>(m.peak_step)];
   plan.peak_step = str_cat(name_of(step.phase), " ", step.op, " ", step.name);

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <ostream>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -46,7 +47,7 @@ struct Step {
   Phase phase = Phase::forward;
   std::vector<BufferId> inputs;
   std::vector<BufferId> outputs;  // the node's outputs, then its updates
-  std::vector<InPlacePair> in_place;
+  std::span<const InPlacePair> in_place;  // of the op table, which lives for ever
   int64_t scratch_bytes = 0;
   int64_t flops = 0;
   std::string implementation;

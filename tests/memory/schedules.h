@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,7 +30,8 @@ class ScheduleMaker {
     s.name = std::to_string(schedule_.steps.size());
     s.inputs = std::move(inputs);
     s.outputs = std::move(outputs);
-    s.in_place = std::move(in_place);
+    static std::deque<std::vector<InPlacePair>> for_ever;  // as the op table's
+    s.in_place = for_ever.emplace_back(std::move(in_place));
     s.scratch_bytes = scratch_bytes;
     schedule_.steps.push_back(std::move(s));
   }

@@ -1,6 +1,7 @@
 #include "backends/portable/portable.h"
 
 #include <algorithm>
+#include <array>
 
 namespace thimble {
 namespace {
@@ -19,17 +20,31 @@ class PortableRunner : public Kernel {
   PortableRunner& operator=(const PortableRunner&) = delete;
 
   std::unique_ptr<BoundKernel> bind(const KernelBuffers& buffers) const override {
-    std::vector<TensorArg> inputs = inputs_;
-    std::vector<TensorArg> outputs = outputs_;
-    for (size_t i = 0; i < inputs.size(); ++i) inputs[i].data = buffers.inputs[i];
-    for (size_t i = 0; i < outputs.size(); ++i) outputs[i].data = buffers.outputs[i];
-    return bound([this, inputs = std::move(inputs), outputs = std::move(outputs),
-                  scratch = buffers.scratch] {
-      kernel_({attributes_, inputs, outputs, scratch});
+    // Addresses alone: a plan binds hundreds of kernels. The arguments are put together by `run`.
+    const size_t count = inputs_.size() + outputs_.size();
+    auto addresses = std::make_unique<void*[]>(count);
+    const auto outputs = std::copy_n(buffers.inputs.begin(), inputs_.size(), addresses.get());
+    std::copy_n(buffers.outputs.begin(), outputs_.size(), outputs);
+    // A concatenation may have any number of inputs.
+    std::vector<TensorArg> many(count > kFew ? count : 0);
+    return bound([this, count, addresses = std::move(addresses), many = std::move(many),
+                  scratch = buffers.scratch]() mutable {
+      if (!many.empty()) return run(many, addresses.get(), scratch);
+      std::array<TensorArg, kFew> few;
+      run({few.data(), count}, addresses.get(), scratch);
     });
   }
 
  private:
+  static constexpr size_t kFew = 16;
+
+  void run(std::span<TensorArg> args, void* const* addresses, void* scratch) const {
+    std::copy(outputs_.begin(), outputs_.end(),
+              std::copy(inputs_.begin(), inputs_.end(), args.begin()));
+    for (size_t i = 0; i < args.size(); ++i) args[i].data = addresses[i];
+    kernel_({attributes_, args.first(inputs_.size()), args.subspan(inputs_.size()), scratch});
+  }
+
   // The graph's shapes go with it. Each is held once: most tensors of a node have one of two or
   // three, and a plan holds hundreds of kernels.
   void own_shapes() {
