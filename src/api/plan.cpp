@@ -13,8 +13,8 @@ void print_places(std::ostream& out, const Program& program) {
   for (size_t i = 0; i < program.memory.blocks.size(); ++i) {
     const Block& b = program.memory.blocks[i];
     out << "  [" << b.range.first << ", " << b.range.last << ") at " << b.offset << " + " << b.bytes
-        << ' ' << name_of(b.category) << ' '
-        << name_of_block(program.schedule, program.memory, i) << '\n';
+        << ' ' << name_of(b.category) << ' ' << name_of_block(program.schedule, program.memory, i)
+        << '\n';
   }
 }
 

@@ -84,19 +84,15 @@ class Planner {
         continue;
       }
       plan_.block_of_buffer[at(out)] = static_cast<int32_t>(plan_.blocks.size());
-      plan_.blocks.push_back(
-          {"", round_up(b.bytes, kAlignment), ranges_[at(out)], b.category, -1});
+      plan_.blocks.push_back({"", round_up(b.bytes, kAlignment), ranges_[at(out)], b.category, -1});
     }
   }
 
   void add_scratch(const Step& step, int32_t s) {
     if (step.scratch_bytes == 0) return;
     plan_.block_of_scratch[at(s)] = static_cast<int32_t>(plan_.blocks.size());
-    plan_.blocks.push_back({"",
-                            round_up(step.scratch_bytes, kAlignment),
-                            {s, s + 1},
-                            Category::scratchpad,
-                            -1});
+    plan_.blocks.push_back(
+        {"", round_up(step.scratch_bytes, kAlignment), {s, s + 1}, Category::scratchpad, -1});
   }
 
   BufferId reusable_input(const Step& step, int32_t s, size_t output,
@@ -166,9 +162,8 @@ std::vector<Block> largest_at_step(const Schedule& schedule, const MemoryPlan& p
   for (size_t b = 0; b < plan.blocks.size(); ++b) {
     if (overlaps(plan.blocks[b].range, {step, step + 1})) live.push_back(b);
   }
-  std::stable_sort(live.begin(), live.end(), [&](size_t a, size_t b) {
-    return plan.blocks[a].bytes > plan.blocks[b].bytes;
-  });
+  std::stable_sort(live.begin(), live.end(),
+                   [&](size_t a, size_t b) { return plan.blocks[a].bytes > plan.blocks[b].bytes; });
   if (live.size() > count) live.resize(count);
   std::vector<Block> largest;
   for (size_t b : live) {

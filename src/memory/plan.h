@@ -21,7 +21,7 @@ inline bool overlaps(LiveRange a, LiveRange b) { return a.first < b.last && b.fi
 
 // Bytes at one place. Buffers that follow each other in place share a block.
 struct Block {
-  std::string name;    // of persistent ones and reservations; for the others, `name_of_block`
+  std::string name;   // of persistent ones and reservations; for the others, `name_of_block`
   int64_t bytes = 0;  // rounded up to kAlignment
   LiveRange range;
   Category category = Category::temporaries;

@@ -19,7 +19,7 @@ constexpr int64_t kLateBytesOneDnn = 4480 * kKiB;
 #ifdef THIMBLE_HAS_ONEDNN
 constexpr int64_t kLateBytesPortable = 1728 * kKiB;  // shared libraries come back in larger pieces
 #else
-constexpr int64_t kLateBytesPortable = 768 * kKiB;  // one static program
+constexpr int64_t kLateBytesPortable = 1088 * kKiB;  // one static program
 #endif
 constexpr int64_t kLateBytesPerTensor = 576;
 // What reading rows takes, when no data was named that could be tried.

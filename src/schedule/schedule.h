@@ -46,7 +46,7 @@ struct Step {
   std::string name;  // of the layer
   Phase phase = Phase::forward;
   std::vector<BufferId> inputs;
-  std::vector<BufferId> outputs;  // the node's outputs, then its updates
+  std::vector<BufferId> outputs;          // the node's outputs, then its updates
   std::span<const InPlacePair> in_place;  // of the op table, which lives for ever
   int64_t scratch_bytes = 0;
   int64_t flops = 0;

@@ -114,7 +114,7 @@ TEST(FindFaults, ScratchOverAnOutputOfItsStep) {
 
 TEST(FindFaults, AnOutputOverAnInputWithoutAPair) {
   Example e;
-  e.m.schedule().steps[2].in_place.clear();
+  e.m.schedule().steps[2].in_place = {};
   e.expect_fault("step 2 (op 2) overwrites its input b");
 }
 
