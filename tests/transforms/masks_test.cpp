@@ -5,6 +5,7 @@
 #include "autodiff/differentiate.h"
 #include "models/model.h"
 #include "support/check_net.h"
+#include "support/sanitizers.h"
 
 namespace thimble {
 namespace {
@@ -39,7 +40,9 @@ std::vector<std::vector<std::byte>> trained(const Graph& graph, const Graph& pla
 }
 
 TEST(Masks, GiveTheSameBits) {
-  for (const char* model : {"lenet", "resnet18_cifar", "resnet50", "mobilenet_v2"}) {
+  std::vector<std::string> names = {"resnet18_cifar"};
+  if (!kSanitized) names.insert(names.end(), {"resnet50", "mobilenet_v2"});
+  for (const std::string& model : names) {
     const Graph forward = forward_of(model);
     const Graph plain = training_graph(forward);
     const Graph masked = training_graph(use_masks(forward));
