@@ -175,6 +175,26 @@ Plan choose(const PlanRequest& request, const Machine& machine, const std::strin
   return best;
 }
 
+// Examples do not depend on each other in evaluation: as many at a time as fit.
+Plan choose_evaluation(const PlanRequest& request, const Machine& machine,
+                       const std::string& backend) {
+  const int64_t batch = batch_of(request.forward);
+  const auto compiled = [&](int64_t count) {
+    Plan plan = Compiler(request, machine, count).compile(nullptr);
+    measure_process(plan, backend, request);
+    return plan;
+  };
+  Plan best = compiled(1);
+  int64_t smallest = smallest_budget(best);
+  for (int64_t count = 2; count <= batch && !best.fits; ++count) {
+    if (batch % count != 0) continue;
+    best = compiled(count);
+    smallest = std::min(smallest, smallest_budget(best));
+  }
+  best.smallest_budget_bytes = smallest;
+  return best;
+}
+
 }  // namespace
 
 const char* name_of(Promise promise) {
@@ -197,10 +217,9 @@ std::vector<std::pair<std::string, std::string>> approximations() {
 Plan make_plan(PlanRequest request, const Machine& machine) {
   const std::string backend = make_backend(request.backend)->name();
   Plan plan = request.training ? choose(request, machine, backend)
-                               : Compiler(request, machine).compile(nullptr);
+                               : choose_evaluation(request, machine, backend);
   request.forward = {};
   measure_process(plan, backend, request);
-  if (!request.training) plan.smallest_budget_bytes = smallest_budget(plan);
   return plan;
 }
 

@@ -95,6 +95,27 @@ TEST_F(Training, ATightBudgetReachesTheBitsOfAnUnboundedRun) {
   }
 }
 
+// A model that was trained in parts within a budget is evaluated within it, in parts too.
+TEST_F(Training, WhatABudgetTrainedItAlsoEvaluates) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
+  TrainOptions o = options();
+  o.model.batch = 32;
+  o.model.norm = "group";
+  o.epochs = 1;
+  o.run_folder = dir_ / "run";
+  o.budget_bytes = 1;
+  o.budget_bytes = train(o).plan.smallest_budget_bytes;
+  const TrainReport trained = train(o);
+  ASSERT_TRUE(trained.trained);
+  EXPECT_EQ(trained.plan.promise, "same_math");
+  const EvalReport report = evaluate(o);
+  EXPECT_TRUE(report.plan.fits);
+  EXPECT_LE(report.plan.process_bytes, o.budget_bytes);
+  EXPECT_EQ(report.examples, 21);
+  EXPECT_EQ(report.accuracy, trained.accuracy);
+  EXPECT_NEAR(report.loss, trained.loss, 1e-6);
+}
+
 // In the middle of the first and of the second epoch, behind a checkpoint file and upon one.
 TEST_F(Training, ResumeReachesTheBitsOfAnUninterruptedRun) {
   for (const std::string& backend : backend_names()) {
