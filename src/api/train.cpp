@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <utility>
@@ -5,6 +6,7 @@
 #include "report/json.h"
 #include "runtime/run_folder.h"
 #include "runtime/run_lock.h"
+#include "runtime/safetensors.h"
 #include "runtime/training.h"
 
 namespace thimble {
@@ -30,6 +32,19 @@ void open_folder(const TrainOptions& options, std::optional<RunLock>& lock) {
           " already holds a run; add --resume to continue it, or name another folder");
 }
 
+// What the checkpoint was trained with; 0 when there is none yet.
+int64_t microbatches_of(const std::string& run_folder) {
+  const RunFolder folder(run_folder);
+  if (!folder.has_checkpoint()) return 0;
+  const auto metadata = SafetensorsReader(folder.checkpoint_file()).metadata();
+  const auto it = metadata.find("microbatches");
+  if (it == metadata.end()) return 1;
+  const int64_t count = std::strtoll(it->second.c_str(), nullptr, 10);
+  require(count > 0, folder.checkpoint_file(), ": its microbatches is '", it->second,
+          "', needs a number");
+  return count;
+}
+
 }  // namespace
 
 TrainReport train(const TrainOptions& options,
@@ -41,6 +56,7 @@ TrainReport train(const TrainOptions& options,
   Setup setup = prepare(options, true);
   std::optional<RunLock> lock;  // until training has ended
   open_folder(setup.options, lock);
+  if (options.resume) setup.request.microbatches = microbatches_of(options.run_folder);
   const Plan plan = make_plan(std::move(setup.request), setup.machine);
   if (!plan.fits) {
     TrainReport refused;

@@ -43,8 +43,9 @@ KernelChoice KernelCache::choose(const Graph& graph, const Node& node,
 
 KernelChoice KernelCache::reorder(const Shape& shape, ElementType type, const Layout& from,
                                   const Layout& to) {
-  const auto [it, fresh] = choices_.try_emplace(
-      str_cat("reorder ", name_of(type), shape, from.tag, from.elements, to.tag, to.elements));
+  const auto [it, fresh] =
+      choices_.try_emplace(str_cat("reorder ", name_of(type), shape, ' ', from.tag, ' ',
+                                   from.elements, ' ', to.tag, ' ', to.elements));
   if (fresh) it->second = backend_->reorder(shape, type, from, to);
   return it->second;
 }

@@ -133,7 +133,19 @@ void verify(const Graph& graph) {
   for (TensorId t = 0; t < count; ++t) {
     made[static_cast<size_t>(t)] = is_persistent(graph.tensor(t).role);
   }
+  Phase furthest = Phase::prepare;
   for (const Node& n : graph.nodes) {
+    // The middle phases run once for each microbatch: what crosses their ends must be persistent.
+    const bool edge = n.phase == Phase::prepare || n.phase == Phase::finish;
+    ensure(n.phase != Phase::prepare || furthest == Phase::prepare, n.name, " prepares too late");
+    ensure(furthest != Phase::finish || n.phase == Phase::finish, n.name, " runs after the finish");
+    furthest = std::max(furthest, n.phase);
+    for (const auto* ids : {&n.inputs, &n.outputs}) {
+      for (TensorId t : *ids) {
+        ensure(!edge || t == kNoTensor || is_persistent(graph.tensor(t).role), n.name,
+               " of the whole step touches a tensor of one microbatch");
+      }
+    }
     for (TensorId t : n.inputs) {
       if (t == kNoTensor) continue;
       ensure(t >= 0 && t < count, "node ", n.name, " reads tensor ", t, " of ", count);

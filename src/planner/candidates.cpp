@@ -104,8 +104,16 @@ std::vector<Candidate> find_candidates(const PlanRequest& request, Machine machi
   if (machine == Machine{}) machine = kUsualMachine;
   std::vector<Candidate> all;
   Judge judge(request, machine);
-  judge.add_all(1, kRounds, all);
   const int64_t batch = batch_of(request.forward);
+  const int64_t wanted = request.microbatches;
+  ensure(wanted >= 0 && (wanted == 0 || batch % wanted == 0), "a batch of ", batch, " has no ",
+         wanted, " equal parts");
+  if (wanted > 0) {
+    judge.add_all(wanted, kRounds, all);
+    keep_useful(all);
+    return all;
+  }
+  judge.add_all(1, kRounds, all);
   for (int64_t count = 2; count <= batch && may_split(request); ++count) {
     const int64_t examples = batch / count;
     if (batch % count != 0) continue;

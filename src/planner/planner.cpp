@@ -1,6 +1,7 @@
 #include "planner/planner.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "backends/kernel_cache.h"
 #include "base/bytes.h"
@@ -124,8 +125,7 @@ class Compiler {
   std::vector<NamedLayout> layouts_;
 };
 
-void describe_techniques(const PlanRequest& request, const Candidate& c, const Candidate& plain,
-                         Plan& plan) {
+void describe_techniques(const PlanRequest& request, const Candidate& c, Plan& plan) {
   if (c.microbatches > 1) {
     const bool ghost = reads_batch_statistics(request.forward);
     plan.promise = ghost ? Promise::approximate : Promise::same_math;
@@ -134,11 +134,18 @@ void describe_techniques(const PlanRequest& request, const Candidate& c, const C
                                       ghost ? str_cat(" (", kGhostBatchNorm, ")") : ""));
   }
   if (c.recompute) plan.techniques.emplace_back("recompute");
-  if (c.recompute || c.microbatches > 1) {
-    const double more = 100 * (c.seconds / plain.seconds - 1);
-    plan.techniques.push_back(str_cat(format_bytes(plain.arena_bytes - c.arena_bytes), " less for ",
-                                      static_cast<int64_t>(more * 10 + 0.5) / 10.0, "% more time"));
+}
+
+// What the plan saves and costs beside the one that keeps everything.
+void describe_trade(int64_t plain_bytes, double plain_seconds, Plan& plan) {
+  if (plan.arena_bytes >= plain_bytes) return;
+  std::string text = str_cat(format_bytes(plain_bytes - plan.arena_bytes), " less");
+  if (plain_seconds > 0) {
+    const double more = 100 * (plan.predicted_step_seconds / plain_seconds - 1);
+    text += str_cat(" for a predicted ", static_cast<double>(std::lround(more * 10)) / 10,
+                    "% more time");
   }
+  plan.techniques.push_back(text);
 }
 
 // The fastest candidate that fits, judged by its real memory plan; otherwise the smallest one.
@@ -151,11 +158,20 @@ Plan choose(const PlanRequest& request, const Machine& machine, const std::strin
     }
     const Graph graph = training_graph(request, c);
     Plan plan = compiler->compile(&graph);
-    describe_techniques(request, c, candidates.front(), plan);
+    describe_techniques(request, c, plan);
     return plan;
   };
+  // What the search itself holds would be counted as the run's.
+  const auto measured = [&](Plan& plan) {
+    compiler.reset();
+    measure_process(plan, backend, request);
+  };
+  const auto [plain_bytes, plain_seconds] = [&] {
+    const Plan p = compiled({std::max<int64_t>(request.microbatches, 1), std::nullopt, 0, 0});
+    return std::pair{p.arena_bytes, p.predicted_step_seconds};
+  }();
   Plan best = compiled(candidates.back());
-  measure_process(best, backend, request);
+  measured(best);
   const int64_t smallest = smallest_budget(best);
   // Real plans are a little larger than estimates: scratch, padded channels.
   int64_t surplus = best.arena_bytes - candidates.back().arena_bytes;
@@ -167,10 +183,15 @@ Plan choose(const PlanRequest& request, const Machine& machine, const std::strin
       surplus = std::max(surplus, plan.arena_bytes - c.arena_bytes);
       continue;
     }
+    measured(plan);
+    if (!plan.fits) {
+      surplus = std::max(surplus, plan.process_bytes - best.fixed_bytes - c.arena_bytes);
+      continue;
+    }
     best = std::move(plan);
-    measure_process(best, backend, request);
-    if (best.fits) break;
+    break;
   }
+  describe_trade(plain_bytes, plain_seconds, best);
   best.smallest_budget_bytes = smallest;
   return best;
 }
@@ -218,8 +239,14 @@ Plan make_plan(PlanRequest request, const Machine& machine) {
   const std::string backend = make_backend(request.backend)->name();
   Plan plan = request.training ? choose(request, machine, backend)
                                : choose_evaluation(request, machine, backend);
+  // Without the graphs and kernels of the search, it takes less. What fitted with them stays.
   request.forward = {};
+  const bool fitted = plan.fits;
   measure_process(plan, backend, request);
+  plan.fits = plan.fits || fitted;
+  if (plan.fits) {
+    plan.smallest_budget_bytes = std::min(plan.smallest_budget_bytes, smallest_budget(plan));
+  }
   return plan;
 }
 

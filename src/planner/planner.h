@@ -30,6 +30,8 @@ struct PlanRequest {
   int64_t budget_bytes = 0;  // of the whole process; 0: no bound
   // The data loader's memory and the second batch slot, for batches of this size. May be empty.
   std::function<std::vector<Reservation>(int64_t batch)> reservations;
+  // 0: as the planner likes. A run that is resumed goes on with what it began with.
+  int64_t microbatches = 0;
   std::vector<std::string> allow;  // approximations that may be used, of `approximations()`
   // Runs once what training will run beside the kernels (decoding a picture), so that its code and
   // state are resident when bytes are measured. May be empty.

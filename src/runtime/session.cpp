@@ -65,6 +65,7 @@ std::optional<Session::Result> Session::train_step(BatchLoader& loader, double l
   Result total;
   for (int64_t k = 0; k < plan_.microbatches; ++k) {
     const auto batch = loader.next();
+    ensure(batch || k == 0, "the data ended within a step");
     if (!batch) return std::nullopt;
     counter_[2] = static_cast<int32_t>(k * examples_);
     if (k == 0) train_.run_part(Executor::Part::prepare);

@@ -53,9 +53,9 @@ struct Position {
   bool untested = false;  // the epoch's steps are done, but not its evaluation
 
   std::map<std::string, std::string> metadata() const {
-    return {{"format", "thimble-checkpoint"},     {"step", std::to_string(step)},
-            {"epoch_loss", hex(epoch_loss)},      {"skipped", std::to_string(skipped)},
-            {"seconds", std::to_string(seconds)}, {"untested", untested ? "1" : "0"}};
+    return {{"format", "thimble-checkpoint"}, {"step", std::to_string(step)},
+            {"epoch_loss", hex(epoch_loss)},  {"skipped", std::to_string(skipped)},
+            {"seconds", fixed(seconds)},      {"untested", untested ? "1" : "0"}};
   }
   static Position of(const std::map<std::string, std::string>& metadata, const std::string& path) {
     const auto get = [&](const char* name) {
@@ -75,6 +75,12 @@ struct Position {
     return {static_cast<int64_t>(number("step")), number("epoch_loss"),
             static_cast<int64_t>(number("skipped")), number("seconds"),
             metadata.contains("untested") && metadata.at("untested") == "1"};
+  }
+  // Of one width: files of one run have one size.
+  static std::string fixed(double value) {
+    char text[40];
+    std::snprintf(text, sizeof text, "%017.6f", value);
+    return text;
   }
   static std::string hex(double value) {
     char text[40];
@@ -207,7 +213,6 @@ class Training {
           "name another run folder and give them with --init");
     };
     same("kernels", setup_.kernels);
-    same("microbatches", std::to_string(plan_.microbatches));
     same("examples", std::to_string(setup_.train_data->size()));
   }
 

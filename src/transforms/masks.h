@@ -6,7 +6,8 @@ namespace thimble {
 
 // Layers of a forward graph whose output the backward pass reads only to know what an activation
 // let through keep one bit for each element instead. Same bits, and less memory traffic: backward
-// reads 1/32 of the bytes. (As in In-Place ABN, arXiv 1712.02616, and Gist.)
+// reads the mask, 1/32 of the bytes of the output. (As in In-Place ABN, arXiv 1712.02616, and
+// Gist.)
 Graph use_masks(const Graph& forward);
 
 }  // namespace thimble

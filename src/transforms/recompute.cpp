@@ -52,6 +52,8 @@ class Rewriter {
     for (size_t n = 0; n < training.nodes.size(); ++n) {
       const int32_t of = training.nodes[n].gradient_of;
       if (of >= 0) backward_of_[at(of)].push_back(static_cast<int32_t>(n));
+      const auto [a, b] = find_op(training.nodes[n].op).summed_inputs;
+      if (a != b && training.nodes[n].inputs[b] != kNoTensor) summing_.push_back(n);
     }
   }
 
@@ -119,10 +121,10 @@ class Rewriter {
 
   // Two gradients that wait for their only reader while forward nodes run again: better one.
   void sum_gradients() {
-    for (size_t n = 0; n < from_.nodes.size(); ++n) {
+    for (const size_t n : summing_) {
       const Node& node = from_.nodes[n];
       const auto [a, b] = find_op(node.op).summed_inputs;
-      if (a == b || ran_[n] || summed_.contains(n) || node.inputs[b] == kNoTensor) continue;
+      if (ran_[n] || summed_.contains(n)) continue;
       const TensorId first = node.inputs[a];
       const TensorId second = node.inputs[b];
       if (!made_[at(first)] || !made_[at(second)]) continue;
@@ -187,6 +189,7 @@ class Rewriter {
   std::vector<bool> dropped_;          // the newest version is not kept for the backward pass
   std::vector<bool> ran_;              // by node
   std::vector<bool> made_;             // by tensor: a gradient that is there
+  std::vector<size_t> summing_;        // backward nodes that read two gradients as their sum
   std::map<size_t, TensorId> summed_;  // by backward node: the sum of two of its inputs
   std::vector<std::vector<int32_t>> backward_of_;  // by forward node
 };

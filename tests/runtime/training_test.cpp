@@ -95,6 +95,24 @@ TEST_F(Training, ATightBudgetReachesTheBitsOfAnUnboundedRun) {
   }
 }
 
+// The number of parts decides the order of sums, so a resumed run keeps it, whatever the budget.
+TEST_F(Training, ResumeKeepsTheMicrobatches) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
+  TrainOptions o = options();
+  o.model.batch = 16;
+  o.model.norm = "group";
+  o.epochs = 1;
+  o.checkpoint_every = 1;
+  o.run_folder = dir_ / "refused";
+  o.budget_bytes = 1;
+  o.budget_bytes = train(o).plan.smallest_budget_bytes;
+  const Bytes whole = model_of(o, "whole");
+  crash_after(o, "crashed", 2);
+  o.resume = true;
+  o.budget_bytes = 0;
+  EXPECT_EQ(whole, model_of(o, "crashed"));
+}
+
 // A model that was trained in parts within a budget is evaluated within it, in parts too.
 TEST_F(Training, WhatABudgetTrainedItAlsoEvaluates) {
   if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
