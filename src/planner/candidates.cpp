@@ -100,7 +100,7 @@ Graph training_graph(const PlanRequest& request, const Candidate& candidate) {
   return candidate.recompute ? recompute(training, *candidate.recompute) : training;
 }
 
-std::vector<Candidate> find_candidates(const PlanRequest& request, Machine machine) {
+Candidates find_candidates(const PlanRequest& request, Machine machine) {
   if (machine == Machine{}) machine = kUsualMachine;
   std::vector<Candidate> all;
   Judge judge(request, machine);
@@ -110,8 +110,9 @@ std::vector<Candidate> find_candidates(const PlanRequest& request, Machine machi
          wanted, " equal parts");
   if (wanted > 0) {
     judge.add_all(wanted, kRounds, all);
+    const Candidate plain = all.front();
     keep_useful(all);
-    return all;
+    return {plain, std::move(all)};
   }
   judge.add_all(1, kRounds, all);
   for (int64_t count = 2; count <= batch && may_split(request); ++count) {
@@ -121,8 +122,9 @@ std::vector<Candidate> find_candidates(const PlanRequest& request, Machine machi
     if (examples == 1 && reads_batch_statistics(request.forward)) continue;
     judge.add_all(count, kMicrobatchRounds, all);
   }
+  const Candidate plain = all.front();
   keep_useful(all);
-  return all;
+  return {plain, std::move(all)};
 }
 
 }  // namespace thimble

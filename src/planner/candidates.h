@@ -15,9 +15,14 @@ struct Candidate {
   double seconds = 0;                      // of a step, predicted
 };
 
+struct Candidates {
+  Candidate plain;                // keeps everything
+  std::vector<Candidate> useful;  // never empty
+};
+
 // Fastest first; those that are both slower and larger than another are left out. A machine that
 // was not measured is taken for a usual one.
-std::vector<Candidate> find_candidates(const PlanRequest& request, Machine machine);
+Candidates find_candidates(const PlanRequest& request, Machine machine);
 
 // The graph of one step that keeps everything, of so many microbatches.
 Graph training_graph(const PlanRequest& request, int64_t microbatches);

@@ -16,6 +16,8 @@ namespace {
 
 // Resident bytes differ by this much from one start of the program to the next.
 constexpr int64_t kStartJitter = 256 * kKiB;
+// So much more may the kernels of another microbatch take, and its scratch.
+constexpr int64_t kOtherKernels = 2048 * kKiB;
 constexpr size_t kPeakTensors = 8;
 
 // Checkpoint files hold plain tensors: each is brought there through free bytes of the arena.
@@ -82,8 +84,6 @@ class Compiler {
         microbatches_(microbatches),
         backend_(make_backend(request.backend)) {}
 
-  int64_t microbatches() const { return microbatches_; }
-
   // No graph: evaluation only.
   Plan compile(const Graph* training) {
     Plan plan;
@@ -136,64 +136,55 @@ void describe_techniques(const PlanRequest& request, const Candidate& c, Plan& p
   if (c.recompute) plan.techniques.emplace_back("recompute");
 }
 
-// What the plan saves and costs beside the one that keeps everything.
-void describe_trade(int64_t plain_bytes, double plain_seconds, Plan& plan) {
-  if (plan.arena_bytes >= plain_bytes) return;
-  std::string text = str_cat(format_bytes(plain_bytes - plan.arena_bytes), " less");
-  if (plain_seconds > 0) {
-    const double more = 100 * (plan.predicted_step_seconds / plain_seconds - 1);
+// What the candidate saves and costs beside the one that keeps everything, as far as is known
+// before either runs.
+void describe_trade(const Candidate& plain, const Candidate& c, const Machine& machine,
+                    Plan& plan) {
+  if (c.arena_bytes >= plain.arena_bytes) return;
+  std::string text = str_cat("about ", format_bytes(plain.arena_bytes - c.arena_bytes), " less");
+  if (machine != Machine{}) {
+    const double more = 100 * (c.seconds / plain.seconds - 1);
     text += str_cat(" for a predicted ", static_cast<double>(std::lround(more * 10)) / 10,
                     "% more time");
   }
   plan.techniques.push_back(text);
 }
 
-// The fastest candidate that fits, judged by its real memory plan; otherwise the smallest one.
+// The fastest candidate that fits, judged by its real memory plan and what the process then takes;
+// otherwise the smallest one. As few as possible are compiled: what planning itself needs at most
+// counts as well, and the system's peak never falls again.
 Plan choose(const PlanRequest& request, const Machine& machine, const std::string& backend) {
-  const auto candidates = find_candidates(request, machine);
-  std::optional<Compiler> compiler;
+  const Candidates candidates = find_candidates(request, machine);
   const auto compiled = [&](const Candidate& c) {
-    if (!compiler || compiler->microbatches() != c.microbatches) {
-      compiler.emplace(request, machine, c.microbatches);
-    }
     const Graph graph = training_graph(request, c);
-    Plan plan = compiler->compile(&graph);
+    Plan plan = Compiler(request, machine, c.microbatches).compile(&graph);
     describe_techniques(request, c, plan);
+    describe_trade(candidates.plain, c, machine, plan);
     return plan;
   };
-  // What the search itself holds would be counted as the run's.
-  const auto measured = [&](Plan& plan) {
-    compiler.reset();
+  const auto& all = candidates.useful;
+  // Real plans are larger than estimates, by scratch and padded channels, and stand beside the
+  // program itself: learnt from what was compiled.
+  release_what_is_done();
+  int64_t beside = resident_bytes();
+  Plan plan;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const bool last = i + 1 == all.size();
+    const bool bounded = request.budget_bytes > 0;
+    if (bounded && !last && all[i].arena_bytes + beside > request.budget_bytes) continue;
+    plan = {};
+    plan = compiled(all[i]);
     measure_process(plan, backend, request);
-  };
-  const auto [plain_bytes, plain_seconds] = [&] {
-    const Plan p = compiled({std::max<int64_t>(request.microbatches, 1), std::nullopt, 0, 0});
-    return std::pair{p.arena_bytes, p.predicted_step_seconds};
-  }();
-  Plan best = compiled(candidates.back());
-  measured(best);
-  const int64_t smallest = smallest_budget(best);
-  // Real plans are a little larger than estimates: scratch, padded channels.
-  int64_t surplus = best.arena_bytes - candidates.back().arena_bytes;
-  for (const Candidate& c : candidates) {
-    const int64_t room = request.budget_bytes - best.fixed_bytes;
-    if (request.budget_bytes > 0 && c.arena_bytes + surplus > room) continue;
-    Plan plan = compiled(c);
-    if (request.budget_bytes > 0 && plan.arena_bytes > room) {
-      surplus = std::max(surplus, plan.arena_bytes - c.arena_bytes);
-      continue;
-    }
-    measured(plan);
-    if (!plan.fits) {
-      surplus = std::max(surplus, plan.process_bytes - best.fixed_bytes - c.arena_bytes);
-      continue;
-    }
-    best = std::move(plan);
-    break;
+    beside = std::max(beside, plan.process_bytes - all[i].arena_bytes);
+    if (plan.fits) break;
   }
-  describe_trade(plain_bytes, plain_seconds, best);
-  best.smallest_budget_bytes = smallest;
-  return best;
+  // An estimate when it is not the plan itself: other microbatches have other kernels.
+  const bool other = all.back().microbatches != plan.microbatches;
+  const int64_t smallest = all.back().arena_bytes + beside + (other ? kOtherKernels : 0);
+  plan.smallest_budget_bytes =
+      plan.fits ? std::min(smallest_budget(plan), round_up(smallest + kStartJitter, 64 * kKiB))
+                : smallest_budget(plan);
+  return plan;
 }
 
 // Examples do not depend on each other in evaluation: as many at a time as fit.
@@ -239,14 +230,14 @@ Plan make_plan(PlanRequest request, const Machine& machine) {
   const std::string backend = make_backend(request.backend)->name();
   Plan plan = request.training ? choose(request, machine, backend)
                                : choose_evaluation(request, machine, backend);
-  // Without the graphs and kernels of the search, it takes less. What fitted with them stays.
   request.forward = {};
+  if (!request.training) return plan;
+  // Without the graphs of the search it takes less. What fitted with them still does.
   const bool fitted = plan.fits;
   measure_process(plan, backend, request);
   plan.fits = plan.fits || fitted;
-  if (plan.fits) {
-    plan.smallest_budget_bytes = std::min(plan.smallest_budget_bytes, smallest_budget(plan));
-  }
+  plan.smallest_budget_bytes = fitted ? std::min(plan.smallest_budget_bytes, smallest_budget(plan))
+                                      : plan.smallest_budget_bytes;
   return plan;
 }
 
