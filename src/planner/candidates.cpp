@@ -43,11 +43,8 @@ class Judge {
   Candidate judged(const Graph& graph, Candidate c) {
     Schedule s = make_schedule(graph, backend_, layouts_);
     s = reordered(s, Order::smaller_first);
-    std::vector<Reservation> reservations;
-    if (request_.reservations) {
-      reservations = request_.reservations(batch_of(request_.forward) / c.microbatches);
-    }
-    c.arena_bytes = live_bytes(s, place_persistent({&s}, reservations));
+    c.arena_bytes =
+        live_bytes(s, place_persistent({&s}, reservations_of(request_, c.microbatches)));
     c.seconds = predict_seconds(s, machine_);
     return c;
   }
@@ -86,6 +83,11 @@ bool may_split(const PlanRequest& request) {
 
 }  // namespace
 
+std::vector<Reservation> reservations_of(const PlanRequest& request, int64_t microbatches) {
+  if (!request.reservations) return {};
+  return request.reservations(batch_of(request.forward) / microbatches);
+}
+
 Graph training_graph(const PlanRequest& request, int64_t microbatches) {
   const int64_t batch = batch_of(request.forward) / microbatches;
   const Graph forward = use_masks(with_batch(request.forward, batch));
@@ -108,14 +110,9 @@ Candidates find_candidates(const PlanRequest& request, Machine machine) {
   const int64_t wanted = request.microbatches;
   ensure(wanted >= 0 && (wanted == 0 || batch % wanted == 0), "a batch of ", batch, " has no ",
          wanted, " equal parts");
-  if (wanted > 0) {
-    judge.add_all(wanted, kRounds, all);
-    const Candidate plain = all.front();
-    keep_useful(all);
-    return {plain, std::move(all)};
-  }
-  judge.add_all(1, kRounds, all);
-  for (int64_t count = 2; count <= batch && may_split(request); ++count) {
+  judge.add_all(std::max<int64_t>(wanted, 1), kRounds, all);
+  const bool free = wanted == 0 && may_split(request);
+  for (int64_t count = 2; free && count <= batch; ++count) {
     const int64_t examples = batch / count;
     if (batch % count != 0) continue;
     // Batch norm needs a second value.

@@ -24,6 +24,9 @@ struct Candidates {
 // was not measured is taken for a usual one.
 Candidates find_candidates(const PlanRequest& request, Machine machine);
 
+// The memory to book beside a program of one microbatch.
+std::vector<Reservation> reservations_of(const PlanRequest& request, int64_t microbatches);
+
 // The graph of one step that keeps everything, of so many microbatches.
 Graph training_graph(const PlanRequest& request, int64_t microbatches);
 // The candidate's own.

@@ -75,55 +75,40 @@ int64_t smallest_budget(const Plan& plan) {
   return round_up(plan.process_bytes + kStartJitter, 64 * kKiB);
 }
 
-// Turns candidates into plans. Kernels are made once for all candidates with the same microbatch.
-class Compiler {
- public:
-  Compiler(const PlanRequest& request, const Machine& machine, int64_t microbatches = 1)
-      : request_(request),
-        machine_(machine),
-        microbatches_(microbatches),
-        backend_(make_backend(request.backend)) {}
-
-  // No graph: evaluation only.
-  Plan compile(const Graph* training) {
-    Plan plan;
-    plan.microbatches = microbatches_;
-    const int64_t batch = batch_of(request_.forward) / microbatches_;
-    std::vector<Reservation> reservations;
-    if (request_.reservations) reservations = request_.reservations(batch);
-    Schedule train;
-    if (training != nullptr) train = make_schedule(*training, backend_, layouts_);
-    plan.evaluate.schedule =
-        make_schedule(inference_graph(with_batch(request_.forward, batch)), backend_, layouts_);
-    Arenas best;
-    for (Order order : all_orders()) {
-      if (training == nullptr && order != Order::as_written) continue;
-      Schedule ordered = reordered(train, order);
-      Arenas a = place(ordered, plan.evaluate.schedule, reservations);
-      if (best.arena_bytes > 0 && a.arena_bytes >= best.arena_bytes) continue;
-      best = std::move(a);
-      plan.train.schedule = std::move(ordered);
-      plan.techniques = {};
-      if (training != nullptr) plan.techniques.push_back(str_cat("order: ", name_of(order)));
-    }
-    plan.techniques.emplace_back("in_place");
-    plan.train.memory = std::move(best.train);
-    plan.evaluate.memory = std::move(best.evaluate);
-    plan.arena_bytes = best.arena_bytes;
-    plan.lower_bound_bytes = best.lower_bound_bytes;
-    const Program& main = training != nullptr ? plan.train : plan.evaluate;
-    describe_peak(plan, main);
-    plan.predicted_step_seconds = predict_seconds(main.schedule, machine_);
-    return plan;
+// The plan of a training graph of so many microbatches, with the kernels that will run it. No
+// graph: evaluation only, of so many parts of the batch.
+Plan compile(const PlanRequest& request, const Machine& machine, int64_t microbatches,
+             const Graph* training) {
+  KernelCache backend(make_backend(request.backend));
+  std::vector<NamedLayout> layouts;
+  Plan plan;
+  plan.microbatches = microbatches;
+  Schedule train;
+  if (training != nullptr) train = make_schedule(*training, backend, layouts);
+  const Graph forward = with_batch(request.forward, batch_of(request.forward) / microbatches);
+  plan.evaluate.schedule = make_schedule(inference_graph(forward), backend, layouts);
+  const std::vector<Reservation> reservations = reservations_of(request, microbatches);
+  Arenas best;
+  for (Order order : all_orders()) {
+    if (training == nullptr && order != Order::as_written) continue;
+    Schedule ordered = reordered(train, order);
+    Arenas a = place(ordered, plan.evaluate.schedule, reservations);
+    if (best.arena_bytes > 0 && a.arena_bytes >= best.arena_bytes) continue;
+    best = std::move(a);
+    plan.train.schedule = std::move(ordered);
+    plan.techniques = {};
+    if (training != nullptr) plan.techniques.push_back(str_cat("order: ", name_of(order)));
   }
-
- private:
-  const PlanRequest& request_;
-  const Machine& machine_;
-  int64_t microbatches_;
-  KernelCache backend_;
-  std::vector<NamedLayout> layouts_;
-};
+  plan.techniques.emplace_back("in_place");
+  plan.train.memory = std::move(best.train);
+  plan.evaluate.memory = std::move(best.evaluate);
+  plan.arena_bytes = best.arena_bytes;
+  plan.lower_bound_bytes = best.lower_bound_bytes;
+  const Program& main = training != nullptr ? plan.train : plan.evaluate;
+  describe_peak(plan, main);
+  plan.predicted_step_seconds = predict_seconds(main.schedule, machine);
+  return plan;
+}
 
 void describe_techniques(const PlanRequest& request, const Candidate& c, Plan& plan) {
   if (c.microbatches > 1) {
@@ -157,7 +142,7 @@ Plan choose(const PlanRequest& request, const Machine& machine, const std::strin
   const Candidates candidates = find_candidates(request, machine);
   const auto compiled = [&](const Candidate& c) {
     const Graph graph = training_graph(request, c);
-    Plan plan = Compiler(request, machine, c.microbatches).compile(&graph);
+    Plan plan = compile(request, machine, c.microbatches, &graph);
     describe_techniques(request, c, plan);
     describe_trade(candidates.plain, c, machine, plan);
     return plan;
@@ -172,7 +157,7 @@ Plan choose(const PlanRequest& request, const Machine& machine, const std::strin
     const bool last = i + 1 == all.size();
     const bool bounded = request.budget_bytes > 0;
     if (bounded && !last && all[i].arena_bytes + beside > request.budget_bytes) continue;
-    plan = {};
+    plan = {};  // before the next is made: both at once would raise the peak
     plan = compiled(all[i]);
     measure_process(plan, backend, request);
     beside = std::max(beside, plan.process_bytes - all[i].arena_bytes);
@@ -192,7 +177,7 @@ Plan choose_evaluation(const PlanRequest& request, const Machine& machine,
                        const std::string& backend) {
   const int64_t batch = batch_of(request.forward);
   const auto compiled = [&](int64_t count) {
-    Plan plan = Compiler(request, machine, count).compile(nullptr);
+    Plan plan = compile(request, machine, count, nullptr);
     measure_process(plan, backend, request);
     return plan;
   };
@@ -236,8 +221,9 @@ Plan make_plan(PlanRequest request, const Machine& machine) {
   const bool fitted = plan.fits;
   measure_process(plan, backend, request);
   plan.fits = plan.fits || fitted;
-  plan.smallest_budget_bytes = fitted ? std::min(plan.smallest_budget_bytes, smallest_budget(plan))
-                                      : plan.smallest_budget_bytes;
+  if (fitted) {
+    plan.smallest_budget_bytes = std::min(plan.smallest_budget_bytes, smallest_budget(plan));
+  }
   return plan;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/names.h"
 #include "report/format.h"
 #include "report/table.h"
 #include "report/total.h"
@@ -67,12 +68,6 @@ std::string list_of(const std::vector<std::string>& lines) {
   return text;
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text.empty() ? "none" : text;
-}
-
 std::string skipped(int64_t examples) {
   return examples == 0 ? "" : str_cat("skipped ", examples, " broken examples\n");
 }
@@ -88,7 +83,8 @@ std::string plan_text(const PlanReport& r, const TrainOptions& options, const Te
   std::string text = title(r, options) + "\n" + totals(r);
   text += str_cat("\nmemory at the peak step, ", r.peak_step, "\n", categories(r, style));
   text += "\nlargest there\n" + peak_tensors(r);
-  text += str_cat("\ntechniques: ", joined(r.techniques), " (", r.promise, ")\n");
+  text += str_cat("\ntechniques: ", r.techniques.empty() ? "none" : joined(r.techniques), " (",
+                  r.promise, ")\n");
   return text + "\nwhat would lower it\n" + list_of(ways_to_lower(r, options));
 }
 

@@ -9,22 +9,16 @@ namespace {
 
 size_t at(TensorId t) { return static_cast<size_t>(t); }
 
-// Appends to `nodes` in the order that phases run.
-void append(Graph& graph, Phase phase, const std::string& op, const std::string& name,
-            std::vector<TensorId> inputs, const Attributes& attributes = {}) {
-  append_node(graph, phase, op, name, std::move(inputs), attributes);
-}
-
 Attributes scale_of(int64_t count) { return {{"scale", 1.0 / static_cast<double>(count)}}; }
 
 void in_state(Graph& graph, const Node& update, const AccumulatingOptimizer& ops, int64_t count) {
   const TensorId weights = update.inputs[0];
   const TensorId state = update.inputs[kOptimizerStateInput];
-  append(graph, Phase::prepare, ops.begin, update.name, {weights, state}, update.attributes);
-  append(graph, Phase::update, "accumulate", update.name, {state, update.inputs[1]},
-         scale_of(count));
-  append(graph, Phase::finish, ops.finish, update.name, {weights, state, update.inputs[2]},
-         update.attributes);
+  append_node(graph, Phase::prepare, ops.begin, update.name, {weights, state}, update.attributes);
+  append_node(graph, Phase::update, "accumulate", update.name, {state, update.inputs[1]},
+              scale_of(count));
+  append_node(graph, Phase::finish, ops.finish, update.name, {weights, state, update.inputs[2]},
+              update.attributes);
 }
 
 void in_accumulator(Graph& graph, const Node& update, int64_t count) {
@@ -35,11 +29,12 @@ void in_accumulator(Graph& graph, const Node& update, int64_t count) {
                                          Role::accumulator,
                                          {},
                                          false});
-  append(graph, Phase::prepare, "clear", update.name, {sum});
-  append(graph, Phase::update, "accumulate", update.name, {sum, update.inputs[1]}, scale_of(count));
+  append_node(graph, Phase::prepare, "clear", update.name, {sum});
+  append_node(graph, Phase::update, "accumulate", update.name, {sum, update.inputs[1]},
+              scale_of(count));
   std::vector<TensorId> inputs = update.inputs;
   inputs[1] = sum;
-  append(graph, Phase::finish, update.op, update.name, inputs, update.attributes);
+  append_node(graph, Phase::finish, update.op, update.name, inputs, update.attributes);
 }
 
 }  // namespace
