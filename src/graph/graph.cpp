@@ -136,7 +136,7 @@ void verify(const Graph& graph) {
   Phase furthest = Phase::prepare;
   for (const Node& n : graph.nodes) {
     // The middle phases run once for each microbatch: what crosses their ends must be persistent.
-    const bool edge = n.phase == Phase::prepare || n.phase == Phase::finish;
+    const bool edge = runs_once(n.phase);
     ensure(n.phase != Phase::prepare || furthest == Phase::prepare, n.name, " prepares too late");
     ensure(furthest != Phase::finish || n.phase == Phase::finish, n.name, " runs after the finish");
     furthest = std::max(furthest, n.phase);

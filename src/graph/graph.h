@@ -38,6 +38,8 @@ bool is_persistent(Role role);  // keeps its value between steps
 // `finish` once. A training graph of one batch has the middle three alone.
 enum class Phase : uint8_t { prepare, forward, backward, update, finish };
 const char* name_of(Phase phase);
+// Once a step, whatever the number of microbatches.
+inline bool runs_once(Phase phase) { return phase == Phase::prepare || phase == Phase::finish; }
 
 // How a weight or statistic gets its first value.
 struct Init {

@@ -115,6 +115,12 @@ std::string processor_name() {
   return "unknown processor";
 }
 
+// The roofline: a kernel takes the longer of its arithmetic and its memory traffic.
+double kernel_seconds(const Machine& machine, int64_t flops, int64_t bytes) {
+  return machine.seconds_per_step + std::max(static_cast<double>(flops) / machine.flops_per_second,
+                                             static_cast<double>(bytes) / machine.bytes_per_second);
+}
+
 }  // namespace
 
 std::string machine_identity() {
@@ -172,9 +178,7 @@ double predict_seconds(const Graph& graph, const Node& node, const Machine& mach
       bytes += graph.tensor(t).shape.elements() * element_bytes(graph.tensor(t).type);
     }
   }
-  return machine.seconds_per_step +
-         std::max(static_cast<double>(flops_of(graph, node)) / machine.flops_per_second,
-                  static_cast<double>(bytes) / machine.bytes_per_second);
+  return kernel_seconds(machine, flops_of(graph, node), bytes);
 }
 
 double predict_seconds(const Schedule& schedule, const Machine& machine) {
@@ -184,11 +188,8 @@ double predict_seconds(const Schedule& schedule, const Machine& machine) {
     int64_t bytes = 0;
     for (BufferId b : step.inputs) bytes += b < 0 ? 0 : schedule.buffer(b).bytes;
     for (BufferId b : step.outputs) bytes += b < 0 ? 0 : schedule.buffer(b).bytes;
-    const bool repeated = step.phase != Phase::prepare && step.phase != Phase::finish;
-    seconds += (repeated ? static_cast<double>(schedule.microbatches) : 1.0) *
-               (machine.seconds_per_step +
-                std::max(static_cast<double>(step.flops) / machine.flops_per_second,
-                         static_cast<double>(bytes) / machine.bytes_per_second));
+    const int64_t runs = runs_once(step.phase) ? 1 : schedule.microbatches;
+    seconds += static_cast<double>(runs) * kernel_seconds(machine, step.flops, bytes);
   }
   return seconds;
 }

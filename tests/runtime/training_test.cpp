@@ -48,6 +48,15 @@ class Training : public testing::Test {
     return read_file(report.weights_file);
   }
 
+  // What the refusal of an impossible budget names.
+  int64_t smallest_budget(TrainOptions o) const {
+    o.run_folder = dir_ / "refused";
+    o.budget_bytes = 1;
+    const TrainReport refused = train(o);
+    EXPECT_FALSE(refused.trained);
+    return refused.plan.smallest_budget_bytes;
+  }
+
   // Stops as a crash would: the exception leaves nothing tidied up.
   void crash_after(TrainOptions o, const std::string& run, int64_t steps) const {
     o.run_folder = dir_ / run;
@@ -84,9 +93,7 @@ TEST_F(Training, ATightBudgetReachesTheBitsOfAnUnboundedRun) {
   o.model.width = 0.5;
   o.epochs = 1;
   // Bounded first: what this process once took at most counts for every later plan.
-  o.budget_bytes = 1;
-  o.run_folder = dir_ / "refused";
-  o.budget_bytes = train(o).plan.smallest_budget_bytes;
+  o.budget_bytes = smallest_budget(o);
   const PlanReport planned = plan(o);
   EXPECT_TRUE(planned.fits);
   EXPECT_EQ(planned.promise, "bit_exact");
@@ -104,9 +111,7 @@ TEST_F(Training, ResumeKeepsTheMicrobatches) {
   o.model.norm = "group";
   o.epochs = 1;
   o.checkpoint_every = 1;
-  o.run_folder = dir_ / "refused";
-  o.budget_bytes = 1;
-  o.budget_bytes = train(o).plan.smallest_budget_bytes;
+  o.budget_bytes = smallest_budget(o);
   const Bytes whole = model_of(o, "whole");
   crash_after(o, "crashed", 2);
   o.resume = true;
@@ -122,8 +127,7 @@ TEST_F(Training, WhatABudgetTrainedItAlsoEvaluates) {
   o.model.norm = "group";
   o.epochs = 1;
   o.run_folder = dir_ / "run";
-  o.budget_bytes = 1;
-  o.budget_bytes = train(o).plan.smallest_budget_bytes;
+  o.budget_bytes = smallest_budget(o);
   const TrainReport trained = train(o);
   ASSERT_TRUE(trained.trained);
   EXPECT_EQ(trained.plan.promise, "same_math");

@@ -2,52 +2,25 @@
 
 #include <gtest/gtest.h>
 
-#include "autodiff/differentiate.h"
-#include "models/model.h"
-#include "support/check_net.h"
 #include "support/sanitizers.h"
+#include "transforms/fixtures.h"
 
 namespace thimble {
 namespace {
 
-Graph forward_of(const std::string& model) {
-  ModelOptions o;
-  o.batch = 3;
-  o.width = 0.25;
-  o.height = model == "lenet" ? 28 : 32;
-  return build_model(model, o);
-}
-
-Graph training_graph(const Graph& forward) {
-  return add_optimizer(differentiate(forward, forward.find("loss")), {"sgd", {}});
-}
-
-// Everything that the plain graph keeps from step to step, after three steps.
-std::vector<std::vector<std::byte>> trained(const Graph& graph, const Graph& plain,
-                                            const std::string& backend) {
-  ArenaRun run(graph, backend);
-  const Values inputs = draw_inputs(plain, 5);
-  std::vector<std::vector<std::byte>> state;
-  for (size_t t = 0; t < plain.tensors.size(); ++t) {
-    if (!inputs[t].empty()) run.set(graph.find(plain.tensors[t].name), inputs[t]);
-  }
-  for (int step = 0; step < 3; ++step) run.run();
-  for (const Tensor& t : plain.tensors) {
-    const bool kept = is_persistent(t.role) && t.role != Role::data;
-    if (kept) state.push_back(run.bytes(graph.find(t.name)));
-  }
-  return state;
-}
+using transforms_test::small_net;
+using transforms_test::trained_state;
+using transforms_test::training_graph;
 
 TEST(Masks, GiveTheSameBits) {
   std::vector<std::string> names = {"resnet18_cifar"};
   if (!kSanitized) names.insert(names.end(), {"resnet50", "mobilenet_v2"});
   for (const std::string& model : names) {
-    const Graph forward = forward_of(model);
+    const Graph forward = small_net(model, 3);
     const Graph plain = training_graph(forward);
     const Graph masked = training_graph(use_masks(forward));
     for (const std::string& backend : backend_names()) {
-      EXPECT_TRUE(trained(plain, plain, backend) == trained(masked, plain, backend))
+      EXPECT_TRUE(trained_state(plain, plain, backend) == trained_state(masked, plain, backend))
           << model << " on " << backend;
     }
   }
@@ -55,7 +28,7 @@ TEST(Masks, GiveTheSameBits) {
 
 // The sums of a residual network are joined with their activation, 8 in ResNet-18.
 TEST(Masks, TakeOneBitForEachElement) {
-  const Graph masked = use_masks(forward_of("resnet18_cifar"));
+  const Graph masked = use_masks(small_net("resnet18_cifar", 3));
   int masks = 0;
   for (const Node& node : masked.nodes) {
     if (node.op != "batch_norm" || node.outputs[3] == kNoTensor) continue;
@@ -68,7 +41,7 @@ TEST(Masks, TakeOneBitForEachElement) {
 }
 
 TEST(Masks, ChangeNothingWithoutJoinedActivations) {
-  const Graph forward = forward_of("lenet");
+  const Graph forward = small_net("lenet", 3);
   EXPECT_EQ(use_masks(forward).tensors, forward.tensors);
 }
 

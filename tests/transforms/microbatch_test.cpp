@@ -4,27 +4,18 @@
 
 #include <cmath>
 
-#include "autodiff/differentiate.h"
-#include "models/model.h"
-#include "support/check_net.h"
 #include "support/sanitizers.h"
+#include "transforms/fixtures.h"
 
 namespace thimble {
 namespace {
 
 constexpr int64_t kBatch = 6;
 
-Graph forward_of(const std::string& model, const std::string& norm) {
-  ModelOptions o;
-  o.batch = kBatch;
-  o.width = 0.25;
-  o.height = model == "lenet" ? 28 : 32;
-  o.norm = norm;
-  return build_model(model, o);
-}
+using transforms_test::training_graph;
 
-Graph training_graph(const Graph& forward, const OptimizerSpec& optimizer) {
-  return add_optimizer(differentiate(forward, forward.find("loss")), optimizer);
+Graph forward_of(const std::string& model, const std::string& norm) {
+  return transforms_test::small_net(model, kBatch, norm);
 }
 
 // Examples [first, first + count) of every data tensor that has one row for each.

@@ -2,24 +2,17 @@
 
 #include <gtest/gtest.h>
 
-#include "autodiff/differentiate.h"
 #include "base/random.h"
 #include "models/zoo.h"
-#include "support/check_net.h"
 #include "support/sanitizers.h"
+#include "transforms/fixtures.h"
 
 namespace thimble {
 namespace {
 
-Graph training_graph(const std::string& model, const std::string& norm = "batch") {
-  ModelOptions o;
-  o.batch = 2;
-  o.width = 0.25;
-  o.height = model == "lenet" ? 28 : 32;
-  o.norm = norm;
-  const Graph forward = build_model(model, o);
-  return add_optimizer(differentiate(forward, forward.find("loss")), {"sgd", {}});
-}
+using transforms_test::small_net;
+using transforms_test::trained_state;
+using transforms_test::training_graph;
 
 // Any valid plan: the chain [first, last) is kept, or split somewhere and its first part run again.
 void draw_actions(const RandomStream& random, uint64_t& draws, int32_t first, int32_t last,
@@ -48,24 +41,10 @@ RecomputePlan drawn_plan(const Graph& graph, uint64_t seed) {
   return plan;
 }
 
-// Everything that lives from step to step, after three steps.
-std::vector<std::vector<std::byte>> trained(const Graph& graph, const std::string& backend) {
-  ArenaRun run(graph, backend);
-  run.set(draw_inputs(graph, 5));
-  for (int step = 0; step < 3; ++step) run.run();
-  std::vector<std::vector<std::byte>> state;
-  for (size_t t = 0; t < graph.tensors.size(); ++t) {
-    const bool kept = is_persistent(graph.tensors[t].role) && graph.tensors[t].role != Role::data;
-    if (kept) state.push_back(run.bytes(static_cast<BufferId>(t)));
-  }
-  return state;
-}
-
 void expect_same_bits(const Graph& plain, const Graph& rewritten) {
   for (const std::string& backend : backend_names()) {
-    const auto expected = trained(plain, backend);
-    const auto got = trained(rewritten, backend);
-    // Tensors of the plain graph keep their numbers.
+    const auto expected = trained_state(plain, plain, backend);
+    const auto got = trained_state(rewritten, plain, backend);
     ASSERT_EQ(expected.size(), got.size());
     int64_t different = 0;
     for (size_t i = 0; i < expected.size(); ++i) different += expected[i] != got[i];
@@ -77,7 +56,7 @@ TEST(Recompute, GivesTheSameBitsWhateverIsMadeAgain) {
   for (const Model* model : zoo()) {
     for (uint64_t seed = 0; seed < (kSanitized ? 1 : 3); ++seed) {
       SCOPED_TRACE(str_cat(model->name, " seed ", seed));
-      const Graph plain = training_graph(model->name, seed == 2 ? "group" : "batch");
+      const Graph plain = training_graph(small_net(model->name, 2, seed == 2 ? "group" : "batch"));
       const Graph rewritten = recompute(plain, drawn_plan(plain, seed));
       EXPECT_GT(rewritten.nodes.size(), plain.nodes.size());
       expect_same_bits(plain, rewritten);
@@ -86,7 +65,7 @@ TEST(Recompute, GivesTheSameBitsWhateverIsMadeAgain) {
 }
 
 TEST(Recompute, OfNothingIsTheSameGraph) {
-  const Graph plain = training_graph("mobilenet_v2");
+  const Graph plain = training_graph(small_net("mobilenet_v2", 2));
   RecomputePlan plan;
   plan.stage_begins = cut_into_stages(plain);
   plan.lean.resize(plan.stage_begins.size() - 1);
@@ -103,7 +82,7 @@ TEST(Recompute, OfNothingIsTheSameGraph) {
 
 TEST(DroppableTensors, NeverDependOnEachOther) {
   for (const Model* model : models()) {
-    const Graph graph = training_graph(model->name);
+    const Graph graph = training_graph(small_net(model->name, 2));
     const std::vector<bool> droppable = droppable_tensors(graph);
     int64_t count = 0;
     for (int32_t n : forward_nodes(graph)) {
