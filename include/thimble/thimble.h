@@ -181,6 +181,7 @@ Listing list_data();
 Listing list_ops();
 Listing list_optimizers();      // with what `OptimizerChoice::options` may set
 Listing list_approximations();  // what `TrainOptions::allow` may name
+Listing list_techniques();      // ways to train in fewer bytes, with their papers
 Listing list_backends();        // fastest first; "auto" takes the first
 
 double usual_learning_rate(const std::string& optimizer);

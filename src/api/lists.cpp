@@ -43,7 +43,22 @@ Listing list_optimizers() {
   return all;
 }
 
-Listing list_approximations() { return approximations(); }
+Listing list_approximations() {
+  Listing all;
+  for (const Technique* t : techniques()) {
+    if (!t->allowance.empty()) all.emplace_back(t->allowance, t->accepts);
+  }
+  return all;
+}
+
+Listing list_techniques() {
+  Listing all;
+  for (const Technique* t : techniques()) {
+    all.emplace_back(t->name,
+                     t->paper.empty() ? t->summary : str_cat(t->summary, " (", t->paper, ")"));
+  }
+  return all;
+}
 
 Listing list_backends() {
   Listing all;

@@ -32,17 +32,18 @@ void open_folder(const TrainOptions& options, std::optional<RunLock>& lock) {
           " already holds a run; add --resume to continue it, or name another folder");
 }
 
-// What the checkpoint was trained with; 0 when there is none yet.
-int64_t microbatches_of(const std::string& run_folder) {
+// What the checkpoint was trained with; nothing when there is none yet.
+std::optional<Numerics> numerics_of(const std::string& run_folder) {
   const RunFolder folder(run_folder);
-  if (!folder.has_checkpoint()) return 0;
+  if (!folder.has_checkpoint()) return std::nullopt;
   const auto metadata = SafetensorsReader(folder.checkpoint_file()).metadata();
-  const auto it = metadata.find("microbatches");
-  if (it == metadata.end()) return 1;
-  const int64_t count = std::strtoll(it->second.c_str(), nullptr, 10);
-  require(count > 0, folder.checkpoint_file(), ": its microbatches is '", it->second,
-          "', needs a number");
-  return count;
+  const auto it = metadata.find("numerics");
+  if (it == metadata.end()) return Numerics{};
+  try {
+    return parse_numerics(it->second);
+  } catch (const UserError& e) {
+    throw UserError(str_cat(folder.checkpoint_file(), ": ", e.what()));
+  }
 }
 
 }  // namespace
@@ -56,7 +57,7 @@ TrainReport train(const TrainOptions& options,
   Setup setup = prepare(options, true);
   std::optional<RunLock> lock;  // until training has ended
   open_folder(setup.options, lock);
-  if (options.resume) setup.request.microbatches = microbatches_of(options.run_folder);
+  if (options.resume) setup.request.numerics = numerics_of(options.run_folder);
   const Plan plan = make_plan(std::move(setup.request), setup.machine);
   if (!plan.fits) {
     TrainReport refused;

@@ -17,11 +17,12 @@ struct Listed {
   const char* name;
   Listing (*list)();
 };
-constexpr std::array<Listed, 6> kListed = {{{"models", list_models},
+constexpr std::array<Listed, 7> kListed = {{{"models", list_models},
                                             {"data", list_data},
                                             {"ops", list_ops},
                                             {"optimizers", list_optimizers},
                                             {"approximations", list_approximations},
+                                            {"techniques", list_techniques},
                                             {"backends", list_backends}}};
 
 std::vector<std::string> names() {
@@ -44,7 +45,8 @@ ExitCode run_list(const Request& request) {
 void add_list_command(CLI::App& app, Request& request) {
   CLI::App& command = *app.add_subcommand("list", "Names that the other commands know");
   command
-      .add_option("WHAT", request.what, "models, data, ops, optimizers, approximations or backends")
+      .add_option("WHAT", request.what,
+                  "models, data, ops, optimizers, approximations, techniques or backends")
       ->type_name("");
   add_output_flags(command, request);
   command.footer(std::string(kExamples) + kExitCodes);

@@ -4,8 +4,6 @@
 
 #include "backends/kernel_cache.h"
 #include "planner/chain.h"
-#include "transforms/masks.h"
-#include "transforms/microbatch.h"
 
 namespace thimble {
 namespace {
@@ -40,20 +38,14 @@ class Judge {
   Judge(const PlanRequest& request, const Machine& machine)
       : request_(request), machine_(machine) {}
 
-  Candidate judged(const Graph& graph, Candidate c) {
-    Schedule s = make_schedule(graph, backend_, layouts_);
-    s = reordered(s, Order::smaller_first);
-    c.arena_bytes =
-        live_bytes(s, place_persistent({&s}, reservations_of(request_, c.microbatches)));
-    c.seconds = predict_seconds(s, machine_);
-    return c;
-  }
-
-  void add_all(int64_t microbatches, std::span<const Round> rounds, std::vector<Candidate>& all) {
+  // This one, and how it can be had in fewer bytes. Says why when it cannot be used.
+  std::string add_all(const Candidate& c, std::span<const Round> rounds,
+                      std::vector<Candidate>& all) {
     layouts_.clear();
-    const Graph training = training_graph(request_, microbatches);
-    all.push_back(judged(training, {microbatches, std::nullopt, 0, 0}));
-    const Chain chain = make_chain(training, machine_);
+    const Rewrite keeping = keeping_graph(request_, c);
+    if (!keeping.graph) return keeping.refusal;
+    if (std::string refusal = add(*keeping.graph, c, all); !refusal.empty()) return refusal;
+    const Chain chain = make_chain(*keeping.graph, machine_);
     for (const Round& round : rounds) {
       const ChainSolver solver(chain, round.share, round.beside);
       double last = 0;
@@ -62,66 +54,98 @@ class Judge {
         last = solver.seconds(level);
         auto plan = solver.plan(level);
         if (!plan) break;
-        const Graph graph = recompute(training, *plan);
-        all.push_back(judged(graph, {microbatches, std::move(plan), 0, 0}));
+        Candidate less = c;
+        less.recompute = std::move(plan);
+        add(*keeping.graph, less, all);
       }
     }
+    return "";
   }
 
  private:
+  std::string add(const Graph& keeping, Candidate c, std::vector<Candidate>& all) {
+    const Rewrite rewritten = finished_graph(keeping, c);
+    if (!rewritten.graph) return rewritten.refusal;
+    Schedule s = make_schedule(*rewritten.graph, backend_, layouts_);
+    s = reordered(s, Order::smaller_first);
+    c.arena_bytes =
+        live_bytes(s, place_persistent({&s}, reservations_of(request_, c.microbatches)));
+    c.seconds = predict_seconds(s, machine_);
+    all.push_back(std::move(c));
+    return "";
+  }
+
   const PlanRequest& request_;
   const Machine& machine_;
   KernelCache backend_{make_backend("portable")};
   std::vector<NamedLayout> layouts_;
 };
 
-bool may_split(const PlanRequest& request) {
-  const auto& allow = request.allow;
-  return !reads_batch_statistics(request.forward) ||
-         std::find(allow.begin(), allow.end(), kGhostBatchNorm) != allow.end();
+// Every choice of at most one option for each technique among those that are of use by themselves.
+std::vector<std::vector<Setting>> combinations(const std::vector<Setting>& settings,
+                                               const std::vector<Setting>& fixed) {
+  std::vector<std::vector<Setting>> all = {fixed};
+  for (const Setting& s : settings) {
+    const size_t before = all.size();
+    for (size_t i = 0; i < before; ++i) {
+      const bool taken = std::any_of(all[i].begin(), all[i].end(), [&](const Setting& other) {
+        return other.technique == s.technique;
+      });
+      if (taken) continue;
+      all.push_back(all[i]);
+      all.back().push_back(s);
+    }
+  }
+  for (auto& combination : all) {
+    std::sort(combination.begin(), combination.end(), [](const Setting& a, const Setting& b) {
+      return a.technique->name < b.technique->name;
+    });
+  }
+  return all;
+}
+
+bool uses(const Candidate& c, const Setting& s) {
+  return std::find(c.settings.begin(), c.settings.end(), s) != c.settings.end();
 }
 
 }  // namespace
 
-std::vector<Reservation> reservations_of(const PlanRequest& request, int64_t microbatches) {
-  if (!request.reservations) return {};
-  return request.reservations(batch_of(request.forward) / microbatches);
-}
-
-Graph training_graph(const PlanRequest& request, int64_t microbatches) {
-  const int64_t batch = batch_of(request.forward) / microbatches;
-  const Graph forward = use_masks(with_batch(request.forward, batch));
-  const TensorId loss = forward.find("loss");
-  ensure(loss != kNoTensor, "the model ", forward.name, " has no loss");
-  Graph training = add_optimizer(differentiate(forward, loss), request.optimizer);
-  return microbatches == 1 ? training : accumulate_gradients(training, microbatches);
-}
-
-Graph training_graph(const PlanRequest& request, const Candidate& candidate) {
-  Graph training = training_graph(request, candidate.microbatches);
-  return candidate.recompute ? recompute(training, *candidate.recompute) : training;
-}
-
 Candidates find_candidates(const PlanRequest& request, Machine machine) {
   if (machine == Machine{}) machine = kUsualMachine;
-  std::vector<Candidate> all;
+  Candidates found;
+  std::vector<Candidate>& all = found.useful;
   Judge judge(request, machine);
-  const int64_t batch = batch_of(request.forward);
-  const int64_t wanted = request.microbatches;
-  ensure(wanted >= 0 && (wanted == 0 || batch % wanted == 0), "a batch of ", batch, " has no ",
-         wanted, " equal parts");
-  judge.add_all(std::max<int64_t>(wanted, 1), kRounds, all);
-  const bool free = wanted == 0 && may_split(request);
-  for (int64_t count = 2; free && count <= batch; ++count) {
-    const int64_t examples = batch / count;
-    if (batch % count != 0) continue;
-    // Batch norm needs a second value.
-    if (examples == 1 && reads_batch_statistics(request.forward)) continue;
-    judge.add_all(count, kMicrobatchRounds, all);
+  const std::vector<int64_t> counts = microbatches_to_try(request);
+  const std::vector<Setting> fixed =
+      request.numerics ? request.numerics->settings : std::vector<Setting>{};
+  const Candidate first{counts.front(), fixed};
+  const std::string refusal = judge.add_all(first, kRounds, all);
+  require(refusal.empty(), "the run cannot go on as it began: ", refusal);
+  found.plain = all.front();
+  const auto tried = settings_to_try(request);
+  for (const Setting& s : tried) {
+    Candidate alone = first;
+    alone.settings.push_back(s);
+    const std::string why = judge.add_all(alone, kRounds, all);
+    if (!why.empty()) found.refusals.push_back(why);
   }
-  const Candidate plain = all.front();
   keep_useful(all);
-  return {plain, std::move(all)};
+  std::vector<Setting> of_use;
+  for (const Setting& s : tried) {
+    const bool useful =
+        std::any_of(all.begin(), all.end(), [&](const Candidate& c) { return uses(c, s); });
+    if (useful) of_use.push_back(s);
+  }
+  const auto chosen = combinations(of_use, fixed);
+  for (int64_t count : counts) {
+    for (const auto& settings : chosen) {
+      // Already tried.
+      if (count == first.microbatches && settings.size() <= fixed.size() + 1) continue;
+      judge.add_all({count, settings}, kMicrobatchRounds, all);
+    }
+  }
+  keep_useful(all);
+  return found;
 }
 
 }  // namespace thimble

@@ -77,17 +77,16 @@ int64_t smallest_budget(const Plan& plan) {
 
 // The plan of a training graph of so many microbatches, with the kernels that will run it. No
 // graph: evaluation only, of so many parts of the batch.
-Plan compile(const PlanRequest& request, const Machine& machine, int64_t microbatches,
+Plan compile(const PlanRequest& request, const Machine& machine, const Candidate& candidate,
              const Graph* training) {
   KernelCache backend(make_backend(request.backend));
   std::vector<NamedLayout> layouts;
   Plan plan;
-  plan.microbatches = microbatches;
+  plan.numerics = numerics_of(request, candidate);
   Schedule train;
   if (training != nullptr) train = make_schedule(*training, backend, layouts);
-  const Graph forward = with_batch(request.forward, batch_of(request.forward) / microbatches);
-  plan.evaluate.schedule = make_schedule(inference_graph(forward), backend, layouts);
-  const std::vector<Reservation> reservations = reservations_of(request, microbatches);
+  plan.evaluate.schedule = make_schedule(evaluation_graph(request, candidate), backend, layouts);
+  const std::vector<Reservation> reservations = reservations_of(request, candidate.microbatches);
   Arenas best;
   for (Order order : all_orders()) {
     if (training == nullptr && order != Order::as_written) continue;
@@ -111,13 +110,14 @@ Plan compile(const PlanRequest& request, const Machine& machine, int64_t microba
 }
 
 void describe_techniques(const PlanRequest& request, const Candidate& c, Plan& plan) {
+  plan.promise = promise_of(request, c);
   if (c.microbatches > 1) {
     const bool ghost = reads_batch_statistics(request.forward);
-    plan.promise = ghost ? Promise::approximate : Promise::same_math;
     plan.techniques.push_back(str_cat("microbatch: ", c.microbatches, " of ",
                                       batch_of(request.forward) / c.microbatches,
-                                      ghost ? str_cat(" (", kGhostBatchNorm, ")") : ""));
+                                      ghost ? " (ghost batch norm)" : ""));
   }
+  for (const Setting& s : c.settings) plan.techniques.push_back(text_of(s));
   if (c.recompute) plan.techniques.emplace_back("recompute");
 }
 
@@ -141,8 +141,9 @@ void describe_trade(const Candidate& plain, const Candidate& c, const Machine& m
 Plan choose(const PlanRequest& request, const Machine& machine, const std::string& backend) {
   const Candidates candidates = find_candidates(request, machine);
   const auto compiled = [&](const Candidate& c) {
-    const Graph graph = training_graph(request, c);
-    Plan plan = compile(request, machine, c.microbatches, &graph);
+    const Rewrite training = training_graph(request, c);
+    ensure(training.graph.has_value(), "a candidate refuses: ", training.refusal);
+    Plan plan = compile(request, machine, c, &*training.graph);
     describe_techniques(request, c, plan);
     describe_trade(candidates.plain, c, machine, plan);
     return plan;
@@ -164,7 +165,7 @@ Plan choose(const PlanRequest& request, const Machine& machine, const std::strin
     if (plan.fits) break;
   }
   // An estimate when it is not the plan itself: other microbatches have other kernels.
-  const bool other = all.back().microbatches != plan.microbatches;
+  const bool other = all.back().microbatches != plan.numerics.microbatches;
   const int64_t smallest = all.back().arena_bytes + beside + (other ? kOtherKernels : 0);
   plan.smallest_budget_bytes =
       plan.fits ? std::min(smallest_budget(plan), round_up(smallest + kStartJitter, 64 * kKiB))
@@ -177,7 +178,7 @@ Plan choose_evaluation(const PlanRequest& request, const Machine& machine,
                        const std::string& backend) {
   const int64_t batch = batch_of(request.forward);
   const auto compiled = [&](int64_t count) {
-    Plan plan = compile(request, machine, count, nullptr);
+    Plan plan = compile(request, machine, {count}, nullptr);
     measure_process(plan, backend, request);
     return plan;
   };
@@ -193,23 +194,6 @@ Plan choose_evaluation(const PlanRequest& request, const Machine& machine,
 }
 
 }  // namespace
-
-const char* name_of(Promise promise) {
-  switch (promise) {
-    case Promise::bit_exact:
-      return "bit_exact";
-    case Promise::same_math:
-      return "same_math";
-    case Promise::approximate:
-      return "approximate";
-  }
-  return "?";
-}
-
-std::vector<std::pair<std::string, std::string>> approximations() {
-  return {
-      {kGhostBatchNorm, "split the batch although batch norm then sees a part of it at a time"}};
-}
 
 Plan make_plan(PlanRequest request, const Machine& machine) {
   const std::string backend = make_backend(request.backend)->name();

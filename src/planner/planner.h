@@ -2,24 +2,18 @@
 
 #include <array>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "autodiff/differentiate.h"
 #include "memory/plan.h"
 #include "planner/cost_model.h"
+#include "planner/numerics.h"
 #include "schedule/order.h"
 #include "schedule/schedule.h"
 
 namespace thimble {
-
-// What a technique does to the numbers.
-enum class Promise : uint8_t { bit_exact, same_math, approximate };
-const char* name_of(Promise promise);
-
-// Names and sentences of what changes the computation: used only when it is allowed by name.
-inline constexpr const char* kGhostBatchNorm = "ghost-batch-norm";
-std::vector<std::pair<std::string, std::string>> approximations();
 
 // What to plan for.
 struct PlanRequest {
@@ -30,9 +24,8 @@ struct PlanRequest {
   int64_t budget_bytes = 0;  // of the whole process; 0: no bound
   // The data loader's memory and the second batch slot, for batches of this size. May be empty.
   std::function<std::vector<Reservation>(int64_t batch)> reservations;
-  // 0: as the planner likes. A run that is resumed goes on with what it began with.
-  int64_t microbatches = 0;
-  std::vector<std::string> allow;  // approximations that may be used, of `approximations()`
+  std::optional<Numerics> numerics;  // nothing: as the planner likes
+  std::vector<std::string> allow;    // `Technique::allowance` of those that may be approximate
   // Runs once what training will run beside the kernels (decoding a picture), so that its code and
   // state are resident when bytes are measured. May be empty.
   std::function<void()> warm_up;
@@ -61,7 +54,7 @@ struct Plan {
   std::vector<Block> peak_tensors;  // the largest that are live there
   double predicted_step_seconds = 0;
   Promise promise = Promise::bit_exact;
-  int64_t microbatches = 1;  // of a step; the programs run one of them
+  Numerics numerics;  // the programs run one microbatch
   std::vector<std::string> techniques;
 };
 

@@ -12,7 +12,7 @@ const Program& main_program(const Setup& setup, const Plan& plan) {
 Session::Session(const Setup& setup, const Plan& plan)
     : setup_(setup),
       plan_(plan),
-      examples_(setup.options.model.batch / plan.microbatches),
+      examples_(setup.options.model.batch / plan.numerics.microbatches),
       main_(main_program(setup, plan)),
       arena_(plan.arena_bytes),
       train_(plan.train.schedule, plan.train.memory, arena_.data(), slots(plan.train.schedule)),
@@ -51,7 +51,7 @@ std::unique_ptr<BatchLoader> Session::open_loader(bool training) {
   const Dataset& data = training ? *setup_.train_data : *setup_.test_data;
   LoaderOptions options = training ? setup_.train_loader : setup_.test_loader;
   options.batch = examples_;
-  options.group = plan_.microbatches;
+  options.group = plan_.numerics.microbatches;
   return std::make_unique<BatchLoader>(data, options, named<void>(kLoaderMemory), memory);
 }
 
@@ -63,7 +63,7 @@ std::optional<Session::Result> Session::train_step(BatchLoader& loader, double l
   counter_[0] = static_cast<int32_t>(step);
   counter_[1] = static_cast<int32_t>(setup_.options.seed ^ (setup_.options.seed >> 32));
   Result total;
-  for (int64_t k = 0; k < plan_.microbatches; ++k) {
+  for (int64_t k = 0; k < plan_.numerics.microbatches; ++k) {
     const auto batch = loader.next();
     ensure(batch || k == 0, "the data ended within a step");
     if (!batch) return std::nullopt;
@@ -71,7 +71,7 @@ std::optional<Session::Result> Session::train_step(BatchLoader& loader, double l
     if (k == 0) train_.run_part(Executor::Part::prepare);
     train_.run_part(Executor::Part::body, static_cast<size_t>(batch->slot));
     const Result r = metrics();
-    total.loss += r.loss / static_cast<double>(plan_.microbatches);
+    total.loss += r.loss / static_cast<double>(plan_.numerics.microbatches);
     total.correct += r.correct;
   }
   train_.run_part(Executor::Part::finish);

@@ -51,7 +51,9 @@ LoaderOptions loader_options(const TrainOptions& o, bool training) {
 
 std::vector<std::string> checked_approximations(const std::vector<std::string>& allow) {
   std::vector<std::string> names;
-  for (const auto& [name, summary] : approximations()) names.push_back(name);
+  for (const Technique* t : techniques()) {
+    if (!t->allowance.empty()) names.push_back(t->allowance);
+  }
   for (const std::string& name : allow) {
     require(std::find(names.begin(), names.end(), name) != names.end(),
             "there is no approximation called '", name, "' to allow", did_you_mean(name, names));

@@ -101,7 +101,8 @@ class Training {
 
   TrainReport run() {
     begin();
-    steps_per_epoch_ = session_.open_loader(true)->batches_per_epoch() / plan_.microbatches;
+    steps_per_epoch_ =
+        session_.open_loader(true)->batches_per_epoch() / plan_.numerics.microbatches;
     total_steps_ = steps_per_epoch_ * options_.epochs;
     first_step_ = position_.step;
     begin_ = Clock::now();
@@ -156,7 +157,7 @@ class Training {
   void train_epoch(int64_t epoch) {
     // One loader at a time: training and evaluation share its memory.
     const auto loader = session_.open_loader(true);
-    loader->begin_epoch(epoch, position_.step % steps_per_epoch_ * plan_.microbatches);
+    loader->begin_epoch(epoch, position_.step % steps_per_epoch_ * plan_.numerics.microbatches);
     const int64_t skipped_before = position_.skipped;
     stopped_ = asked_to_stop();
     while (!stopped_) {
@@ -223,7 +224,7 @@ class Training {
     now.seconds += first_step_ < 0 ? 0 : seconds_since(begin_);
     auto metadata = now.metadata();
     metadata["kernels"] = setup_.kernels;
-    metadata["microbatches"] = std::to_string(plan_.microbatches);
+    metadata["numerics"] = text_of(plan_.numerics);
     metadata["examples"] = std::to_string(setup_.train_data->size());
     session_.weights().save(folder_.checkpoint_file(), true, metadata);
     release_what_is_done();

@@ -1,6 +1,7 @@
 #include "transforms/masks.h"
 
 #include "ops/core/builder.h"
+#include "transforms/core/technique.h"
 
 namespace thimble {
 
@@ -23,6 +24,21 @@ Graph use_masks(const Graph& forward) {
   }
   verify(graph);
   return graph;
+}
+
+const Technique& technique_masks() {
+  static const Technique technique = {
+      .name = "masks",
+      .summary = "One bit for each element of what an activation let through, not its output",
+      .paper = "In-Place ABN, arXiv 1712.02616",
+      .stage = Technique::Stage::forward,
+      .promise = [](const Graph&) { return Promise::bit_exact; },
+      .free = true,
+      .apply =
+          [](const Graph& forward, int64_t) {
+            return Rewrite{use_masks(forward), ""};
+          }};
+  return technique;
 }
 
 }  // namespace thimble

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/core/builder.h"
+#include "transforms/core/technique.h"
 
 namespace thimble {
 namespace {
@@ -97,6 +98,19 @@ Graph accumulate_gradients(const Graph& training, int64_t count) {
   }
   verify(graph);
   return graph;
+}
+
+const Technique& technique_microbatch() {
+  static const Technique technique = {
+      .name = "microbatch",
+      .summary = "A step goes through the batch in equal parts and sums their gradients",
+      .paper = "with batch norm: ghost batch norm, arXiv 1705.08741",
+      .allowance = "ghost-batch-norm",
+      .accepts = "split the batch although batch norm then sees a part of it at a time",
+      .promise = [](const Graph& forward) {
+        return reads_batch_statistics(forward) ? Promise::approximate : Promise::same_math;
+      }};
+  return technique;
 }
 
 }  // namespace thimble

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "ops/core/builder.h"
+#include "transforms/core/technique.h"
 
 namespace thimble {
 namespace {
@@ -233,6 +234,15 @@ std::vector<bool> droppable_tensors(const Graph& training) {
 
 Graph recompute(const Graph& training, const RecomputePlan& plan) {
   return Rewriter(training, plan).run();
+}
+
+const Technique& technique_recompute() {
+  static const Technique technique = {
+      .name = "recompute",
+      .summary = "Parts of the forward pass run again instead of keeping what they made",
+      .paper = "Training Deep Nets with Sublinear Memory Cost, arXiv 1604.06174; Rotor, 1911.13214",
+      .promise = [](const Graph&) { return Promise::bit_exact; }};
+  return technique;
 }
 
 }  // namespace thimble

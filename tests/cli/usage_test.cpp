@@ -77,7 +77,7 @@ TEST(CliUsage, UnknownNamesSuggestTheNearest) {
                  "did you mean 'train'?");
   expect_refused("list model",
                  "what to list is 'model', needs one of models, data, ops, optimizers, "
-                 "approximations, backends; "
+                 "approximations, techniques, backends; "
                  "did you mean 'models'?");
   const Finished run = thimble("plan --model lenett");
   EXPECT_EQ(run.exit_code, 2);
@@ -92,9 +92,9 @@ TEST(CliUsage, CommandsNeedWhatTheyNeed) {
                  "train needs --data: a name of `thimble list data`, or a folder; such as "
                  "--data fashion-mnist");
   expect_refused("eval", "eval needs --run: the folder of a trained model");
-  expect_refused(
-      "list",
-      "what to list is '', needs one of models, data, ops, optimizers, approximations, backends");
+  expect_refused("list",
+                 "what to list is '', needs one of models, data, ops, optimizers, approximations, "
+                 "techniques, backends");
   expect_refused("plan --batch", "--batch needs a value");
   expect_refused("plan --json=3", "--json takes no value");
   expect_refused("plan lenet", "unexpected argument 'lenet' of thimble plan");

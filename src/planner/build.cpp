@@ -1,0 +1,135 @@
+#include "planner/build.h"
+
+#include <algorithm>
+
+#include "transforms/microbatch.h"
+
+namespace thimble {
+namespace {
+
+using Stage = Technique::Stage;
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool may_be_used(const PlanRequest& request, const Technique& t) {
+  return t.promise(request.forward) != Promise::approximate || contains(request.allow, t.allowance);
+}
+
+const Technique& technique(const std::string& name) {
+  const auto& all = techniques();
+  const auto it =
+      std::find_if(all.begin(), all.end(), [&](const Technique* t) { return t->name == name; });
+  ensure(it != all.end(), "there is no technique ", name);
+  return **it;
+}
+
+// The settings of one stage in turn, then what is free.
+Rewrite apply(Graph graph, Stage stage, const std::vector<Setting>& settings) {
+  for (const Setting& s : settings) {
+    if (s.technique->stage != stage) continue;
+    Rewrite next = s.technique->apply(graph, s.option);
+    if (!next.graph) return {std::nullopt, str_cat(s.technique->name, ": ", next.refusal)};
+    graph = std::move(*next.graph);
+  }
+  for (const Technique* t : techniques()) {
+    if (!t->free || t->stage != stage) continue;
+    Rewrite next = t->apply(graph, t->options.front());
+    if (next.graph) graph = std::move(*next.graph);
+  }
+  return {std::move(graph), ""};
+}
+
+Graph forward_of(const PlanRequest& request, int64_t microbatches) {
+  return with_batch(request.forward, batch_of(request.forward) / microbatches);
+}
+
+}  // namespace
+
+std::vector<Reservation> reservations_of(const PlanRequest& request, int64_t microbatches) {
+  if (!request.reservations) return {};
+  return request.reservations(batch_of(request.forward) / microbatches);
+}
+
+std::vector<Setting> settings_to_try(const PlanRequest& request) {
+  std::vector<Setting> all;
+  for (const Technique* t : techniques()) {
+    if (t->free || t->stage == Stage::searched) continue;
+    if (request.numerics && t->promise(request.forward) != Promise::bit_exact) continue;
+    if (!may_be_used(request, *t)) continue;
+    for (int64_t option : t->options) all.push_back({t, option});
+  }
+  return all;
+}
+
+std::vector<int64_t> microbatches_to_try(const PlanRequest& request) {
+  const int64_t batch = batch_of(request.forward);
+  if (request.numerics) {
+    const int64_t count = request.numerics->microbatches;
+    ensure(batch % count == 0, "a batch of ", batch, " has no ", count, " equal parts");
+    return {count};
+  }
+  std::vector<int64_t> counts = {1};
+  if (!may_be_used(request, technique("microbatch"))) return counts;
+  for (int64_t count = 2; count <= batch; ++count) {
+    // Batch norm needs a second value.
+    const bool alone = count == batch && reads_batch_statistics(request.forward);
+    if (batch % count == 0 && !alone) counts.push_back(count);
+  }
+  return counts;
+}
+
+Numerics numerics_of(const PlanRequest& request, const Candidate& c) {
+  Numerics numerics{c.microbatches, {}};
+  for (const Setting& s : c.settings) {
+    if (s.technique->promise(request.forward) != Promise::bit_exact) numerics.settings.push_back(s);
+  }
+  return numerics;
+}
+
+Promise promise_of(const PlanRequest& request, const Candidate& c) {
+  Promise promise = Promise::bit_exact;
+  if (c.microbatches > 1) promise = technique("microbatch").promise(request.forward);
+  for (const Setting& s : c.settings) {
+    promise = std::max(promise, s.technique->promise(request.forward));
+  }
+  return promise;
+}
+
+Rewrite keeping_graph(const PlanRequest& request, const Candidate& c) {
+  Rewrite forward = apply(forward_of(request, c.microbatches), Stage::forward, c.settings);
+  if (!forward.graph) return forward;
+  const TensorId loss = forward.graph->find("loss");
+  ensure(loss != kNoTensor, "the model ", request.forward.name, " has no loss");
+  Rewrite training = apply(add_optimizer(differentiate(*forward.graph, loss), request.optimizer),
+                           Stage::training, c.settings);
+  if (training.graph && c.microbatches > 1) {
+    training.graph = accumulate_gradients(*training.graph, c.microbatches);
+  }
+  return training;
+}
+
+Rewrite finished_graph(const Graph& keeping, const Candidate& c) {
+  return apply(c.recompute ? recompute(keeping, *c.recompute) : keeping, Stage::last, c.settings);
+}
+
+Rewrite training_graph(const PlanRequest& request, const Candidate& c) {
+  Rewrite keeping = keeping_graph(request, c);
+  return keeping.graph ? finished_graph(*keeping.graph, c) : keeping;
+}
+
+Graph evaluation_graph(const PlanRequest& request, const Candidate& c) {
+  std::vector<Setting> settings;
+  for (const Setting& s : c.settings) {
+    if (s.technique->evaluates) settings.push_back(s);
+  }
+  Graph graph = inference_graph(forward_of(request, c.microbatches));
+  for (const Setting& s : settings) {
+    Rewrite next = s.technique->apply(graph, s.option);
+    if (next.graph) graph = std::move(*next.graph);
+  }
+  return graph;
+}
+
+}  // namespace thimble

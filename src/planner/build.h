@@ -1,0 +1,40 @@
+#pragma once
+
+#include <optional>
+
+#include "planner/planner.h"
+#include "transforms/recompute.h"
+
+namespace thimble {
+
+// A way to train that the planner may try.
+struct Candidate {
+  int64_t microbatches = 1;
+  std::vector<Setting> settings = {};           // in the order of the table of techniques
+  std::optional<RecomputePlan> recompute = {};  // nothing: keep everything
+  int64_t arena_bytes = 0;                      // estimated: largest live bytes, without scratch
+  double seconds = 0;                           // of a step, predicted
+};
+
+// The memory to book beside a program of one microbatch.
+std::vector<Reservation> reservations_of(const PlanRequest& request, int64_t microbatches);
+
+// Settings that the planner may try by themselves: of every technique that keeps its promise
+// without being allowed, that the user allows, or that the run began with.
+std::vector<Setting> settings_to_try(const PlanRequest& request);
+// Numbers of microbatches that may be tried, 1 first unless the run began with others.
+std::vector<int64_t> microbatches_to_try(const PlanRequest& request);
+Numerics numerics_of(const PlanRequest& request, const Candidate& candidate);
+Promise promise_of(const PlanRequest& request, const Candidate& candidate);
+
+// The graph of one step that keeps everything, without what comes last; a refusal when one of its
+// techniques cannot be used here.
+Rewrite keeping_graph(const PlanRequest& request, const Candidate& candidate);
+// The rest of the candidate, on that graph.
+Rewrite finished_graph(const Graph& keeping, const Candidate& candidate);
+// Both.
+Rewrite training_graph(const PlanRequest& request, const Candidate& candidate);
+// What evaluates the model while the candidate trains it.
+Graph evaluation_graph(const PlanRequest& request, const Candidate& candidate);
+
+}  // namespace thimble

@@ -1,0 +1,46 @@
+#include "planner/numerics.h"
+
+#include <algorithm>
+#include <charconv>
+#include <sstream>
+
+#include "base/error.h"
+
+namespace thimble {
+namespace {
+
+constexpr const char* kMicrobatch = "microbatch";
+
+}  // namespace
+
+std::string text_of(const Numerics& numerics) {
+  std::string text = str_cat(kMicrobatch, '=', numerics.microbatches);
+  for (const Setting& s : numerics.settings) text += str_cat(',', s.technique->name, '=', s.option);
+  return text;
+}
+
+Numerics parse_numerics(const std::string& text) {
+  Numerics numerics;
+  std::istringstream in(text);
+  for (std::string item; std::getline(in, item, ',');) {
+    const size_t equals = item.find('=');
+    const std::string name = item.substr(0, equals);
+    int64_t value = 0;
+    const char* end = item.data() + item.size();
+    const bool valued =
+        equals != item.npos && std::from_chars(item.data() + equals + 1, end, value).ptr == end;
+    const auto& all = techniques();
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const Technique* t) { return t->name == name; });
+    require(valued && value > 0 && found != all.end(), "'", item,
+            "' is no technique of this thimble with a positive number, such as microbatch=4");
+    if (name == kMicrobatch) {
+      numerics.microbatches = value;
+    } else {
+      numerics.settings.push_back({*found, value});
+    }
+  }
+  return numerics;
+}
+
+}  // namespace thimble
