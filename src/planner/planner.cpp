@@ -15,7 +15,7 @@ namespace thimble {
 namespace {
 
 // Resident bytes differ by this much from one start of the program to the next.
-constexpr int64_t kStartJitter = 256 * kKiB;
+constexpr int64_t kStartJitter = 512 * kKiB;
 // So much more may the kernels of another microbatch take, and its scratch.
 constexpr int64_t kOtherKernels = 2048 * kKiB;
 constexpr size_t kPeakTensors = 8;
