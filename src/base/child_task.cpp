@@ -1,0 +1,105 @@
+#include "base/child_task.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+#include "base/error.h"
+
+namespace thimble {
+namespace {
+
+// The first letter of what a child sends.
+constexpr char kResult = 'r';
+constexpr char kUserError = 'u';
+constexpr char kOtherError = 'e';
+
+std::string outcome(const std::function<std::string()>& work) {
+  try {
+    return kResult + work();
+  } catch (const UserError& error) {
+    return kUserError + std::string(error.what());
+  } catch (const std::exception& error) {
+    return kOtherError + std::string(error.what());
+  }
+}
+
+// Whether all of it was written.
+bool send(int file, const std::string& text) {
+  size_t sent = 0;
+  while (sent < text.size()) {
+    const ssize_t put = ::write(file, text.data() + sent, text.size() - sent);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return false;
+    sent += static_cast<size_t>(put);
+  }
+  return true;
+}
+
+std::string receive(int file) {
+  std::string text;
+  char piece[4096];
+  for (;;) {
+    const ssize_t got = ::read(file, piece, sizeof piece);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return text;
+    text.append(piece, static_cast<size_t>(got));
+  }
+}
+
+int waited_for(int pid) {
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return status;
+}
+
+}  // namespace
+
+ChildTask::ChildTask(const std::function<std::string()>& work) {
+  int ends[2];
+  if (::pipe(ends) != 0) {
+    throw std::runtime_error(str_cat("cannot start a child process: ", std::strerror(errno)));
+  }
+  pid_ = ::fork();
+  if (pid_ == 0) {
+    ::close(ends[0]);
+    // Not `exit`: what the parent has open and registered is the parent's.
+    ::_exit(send(ends[1], outcome(work)) ? 0 : 1);
+  }
+  const int reason = errno;
+  ::close(ends[1]);
+  pipe_ = ends[0];
+  if (pid_ > 0) return;
+  ::close(pipe_);
+  throw std::runtime_error(str_cat("cannot start a child process: ", std::strerror(reason)));
+}
+
+ChildTask::~ChildTask() {
+  if (pid_ <= 0) return;
+  ::close(pipe_);
+  ::kill(pid_, SIGKILL);
+  waited_for(pid_);
+}
+
+std::string ChildTask::result() {
+  ensure(pid_ > 0, "a child's result is asked for twice");
+  const std::string text = receive(pipe_);
+  ::close(std::exchange(pipe_, -1));
+  const int status = waited_for(std::exchange(pid_, -1));
+  if (WIFSIGNALED(status) || WEXITSTATUS(status) != 0 || text.empty()) {
+    throw std::runtime_error(WIFSIGNALED(status)
+                                 ? str_cat("a child process was ended by signal ", WTERMSIG(status))
+                                 : "a child process ended without a result");
+  }
+  if (text[0] == kUserError) throw UserError(text.substr(1));
+  if (text[0] == kOtherError) throw std::runtime_error(text.substr(1));
+  return text.substr(1);
+}
+
+}  // namespace thimble

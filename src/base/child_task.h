@@ -1,0 +1,28 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace thimble {
+
+// Runs `work` in a child process, whose memory and peak are its own, and brings back its text. The
+// child begins as a copy of this process: start it before the first parallel loop, as it does not
+// inherit threads.
+class ChildTask {
+ public:
+  // Throws std::runtime_error when the system gives no process.
+  explicit ChildTask(const std::function<std::string()>& work);
+  ~ChildTask();  // ends the child when nobody asked for its result
+  ChildTask(const ChildTask&) = delete;
+  ChildTask& operator=(const ChildTask&) = delete;
+
+  // Waits. Throws what `work` threw (UserError, or else std::runtime_error with its message), and
+  // std::runtime_error when the child was killed. Once.
+  std::string result();
+
+ private:
+  int pid_ = -1;
+  int pipe_ = -1;
+};
+
+}  // namespace thimble
