@@ -70,6 +70,7 @@ struct TrainOptions {
   uint64_t seed = 0;
   int threads = 0;               // 0: all cores
   std::string backend = "auto";  // auto, or one of list_backends()
+  std::string device_file;       // plan for the speed of another machine; empty: this one's
   std::string run_folder;        // empty: nothing is written
   std::string initial_weights;   // a safetensors file; empty: fresh weights
   bool resume = false;           // continue what is in run_folder
@@ -158,6 +159,18 @@ struct LayerProfile {
 // in the user's cache folder: predicted times need them. Starts a child process for it, so call it
 // before anything else of the library, and not from a program with several threads.
 void calibrate(const TrainOptions& options);
+
+// What `calibrate_kernels` found.
+struct CalibrationReport {
+  int64_t kernels = 0;          // kinds of work that were timed
+  double step_seconds = 0;      // a whole step, measured
+  double predicted_before = 0;  // the same, from the machine's three figures alone
+  std::string cache_file;       // where the figures are kept
+};
+// Runs a few steps of the plan in a child process, in its budget, and keeps what each kernel took
+// in the user's cache folder: plans of this model, and less exactly of others, then predict their
+// time well. Needs no data. Throws UserError when the plan does not fit.
+CalibrationReport calibrate_kernels(const TrainOptions& options);
 
 // Does it fit, and how fast will it be? Needs no data: `data.path` may be empty.
 PlanReport plan(const TrainOptions& options);

@@ -20,12 +20,6 @@ void print_places(std::ostream& out, const Program& program) {
 
 }  // namespace
 
-void calibrate(const TrainOptions& options) {
-  const int threads = usual_threads(options.threads);
-  const std::string backend = make_backend(options.backend)->name();
-  measure_machine(backend, threads, machine_cache_file(backend, threads));
-}
-
 PlanReport plan(const TrainOptions& options) {
   Setup setup = prepare(options, true);
   return report_of(make_plan(std::move(setup.request), setup.machine));

@@ -12,6 +12,7 @@ constexpr const char* kExamples =
     "  thimble plan --model resnet50 --batch 8 --budget 1GiB\n"
     "  thimble plan --model mobilenet_v2 --input 96 --classes 5 --optimizer adam\n"
     "  thimble plan --model lenet --verbose\n"
+    "  thimble plan --model mobilenet_v1 --budget 200MiB --device watch.json\n"
     "  thimble plan --model resnet50 --batch 32 --budget 1GiB --json\n\n";
 
 ExitCode run_plan(const Request& request) {
@@ -28,6 +29,10 @@ void add_plan_command(CLI::App& app, Request& request) {
   CLI::App& command = *app.add_subcommand(
       "plan", "Say what training would take, and whether it fits; trains nothing, needs no data");
   add_train_flags(command, request);
+  add_text({command, "Machine"}, "--device", "FILE", request.options.device_file,
+           "Plan for the speed of another machine: a JSON file such as "
+           "{\"gflops\": 20, \"gb_per_s\": 4}",
+           "this one");
   add_switch({command, "Output"}, "--verbose", request.verbose,
              "Every step, with layouts and places in memory");
   command.footer(std::string(kExamples) + kExitCodes);

@@ -1,18 +1,19 @@
 #include "planner/cost_model.h"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <sstream>
 #include <vector>
 
+#include "base/aside_file.h"
+#include "base/child_task.h"
 #include "base/parallel.h"
 #include "ops/core/builder.h"
+#include "schedule/work.h"
 
 namespace thimble {
 namespace {
@@ -79,30 +80,30 @@ Machine measure(const std::string& name) {
   return {flops / conv, 12.0 * static_cast<double>(kElements) / add, tiny};
 }
 
-bool read_machine(const std::string& file, Machine& machine) {
-  std::ifstream in(file);
-  std::string identity;
-  return std::getline(in, identity) && identity == machine_identity() &&
-         static_cast<bool>(in >> machine.flops_per_second >> machine.bytes_per_second >>
-                           machine.seconds_per_step) &&
-         machine.flops_per_second > 0 && machine.bytes_per_second > 0 &&
-         machine.seconds_per_step >= 0;
+std::string text_of(const Machine& machine) {
+  std::ostringstream out;
+  out.precision(6);
+  out << machine_identity() << '\n'
+      << machine.flops_per_second << ' ' << machine.bytes_per_second << ' '
+      << machine.seconds_per_step << '\n'
+      << text_of(machine.kernels);
+  return out.str();
 }
 
-// Best effort: a cache that cannot be written costs a fraction of a second next time.
-void write_machine(const std::string& file, const Machine& machine) {
-  std::error_code ignored;
-  fs::create_directories(fs::path(file).parent_path(), ignored);
-  const std::string aside = str_cat(file, ".", getpid());
-  {
-    std::ofstream out(aside);
-    out.precision(6);
-    out << machine_identity() << '\n'
-        << machine.flops_per_second << ' ' << machine.bytes_per_second << ' '
-        << machine.seconds_per_step << '\n';
-    if (!out) return;
-  }
-  fs::rename(aside, file, ignored);
+// All zero for a text of another machine or thimble, or one that makes no sense.
+Machine parse_machine(const std::string& text) {
+  std::istringstream in(text);
+  std::string identity, figures;
+  if (!std::getline(in, identity) || identity != machine_identity()) return {};
+  std::getline(in, figures);
+  Machine m;
+  std::istringstream(figures) >> m.flops_per_second >> m.bytes_per_second >> m.seconds_per_step;
+  const bool sense = m.flops_per_second > 0 && m.bytes_per_second > 0 && m.seconds_per_step > 0;
+  if (!sense) return {};
+  std::ostringstream rest;
+  rest << in.rdbuf();
+  m.kernels = parse_kernel_times(rest.str());
+  return m;
 }
 
 // As Linux says it; "unknown processor" where it does not.
@@ -113,6 +114,14 @@ std::string processor_name() {
     if (line.starts_with("model name") && colon != line.npos) return line.substr(colon + 2);
   }
   return "unknown processor";
+}
+
+int64_t bytes_of(const Schedule& schedule, const Step& step) {
+  int64_t bytes = 0;
+  for (const auto* buffers : {&step.inputs, &step.outputs}) {
+    for (BufferId b : *buffers) bytes += b < 0 ? 0 : schedule.buffer(b).bytes;
+  }
+  return bytes;
 }
 
 // The roofline: a kernel takes the longer of its arithmetic and its memory traffic.
@@ -142,31 +151,60 @@ std::string machine_cache_file(const std::string& backend, int threads) {
 }
 
 Machine known_machine(const std::string& cache_file) {
-  Machine machine;
-  return !cache_file.empty() && read_machine(cache_file, machine) ? machine : Machine{};
+  std::ifstream in(cache_file);
+  if (cache_file.empty() || !in) return {};
+  std::ostringstream text;
+  text << in.rdbuf();
+  return parse_machine(text.str());
+}
+
+void keep_machine(const std::string& cache_file, const Machine& machine) {
+  std::error_code ignored;
+  fs::create_directories(fs::path(cache_file).parent_path(), ignored);
+  const std::string text = text_of(machine);
+  AsideFile file(cache_file);
+  file.write(text.data(), std::ssize(text));
+  file.commit();
 }
 
 Machine measure_machine(const std::string& backend, int threads, const std::string& cache_file) {
   Machine machine = known_machine(cache_file);
-  int ends[2];
-  if (machine != Machine{} || pipe(ends) != 0) return machine;
-  const pid_t child = fork();
-  if (child == 0) {
-    close(ends[0]);
-    try {
+  if (machine != Machine{}) return machine;
+  try {
+    ChildTask child([&] {
       set_thread_count(threads);
-      const Machine measured = measure(backend);
-      if (write(ends[1], &measured, sizeof measured) == sizeof measured) _exit(0);
-    } catch (const std::exception&) {
-    }
-    _exit(1);
+      return text_of(measure(backend));
+    });
+    machine = parse_machine(child.result());
+    if (machine != Machine{} && !cache_file.empty()) keep_machine(cache_file, machine);
+  } catch (const std::exception&) {
+    // Best effort: what cannot be measured or kept costs a fraction of a second next time.
   }
-  close(ends[1]);
-  if (child > 0 && read(ends[0], &machine, sizeof machine) != sizeof machine) machine = {};
-  close(ends[0]);
-  if (child > 0) waitpid(child, nullptr, 0);
-  if (machine != Machine{} && !cache_file.empty()) write_machine(cache_file, machine);
   return machine;
+}
+
+KernelTimes kernel_times(const Schedule& schedule, const std::vector<double>& seconds,
+                         const Machine& machine) {
+  struct Sum {
+    KernelTime time;
+    int count = 0;
+  };
+  std::map<uint64_t, Sum> sums;
+  for (size_t s = 0; s < schedule.steps.size(); ++s) {
+    const Step& step = schedule.steps[s];
+    Sum& sum = sums[step.work];
+    const double roofline = kernel_seconds(machine, step.flops, bytes_of(schedule, step));
+    if (sum.count++ == 0) sum.time = {step.op, step.work, 0, 0};
+    sum.time.seconds += seconds[s];
+    sum.time.roofline += roofline;
+  }
+  std::vector<KernelTime> all;
+  for (auto& [work, sum] : sums) {
+    sum.time.seconds /= sum.count;
+    sum.time.roofline /= sum.count;
+    all.push_back(sum.time);
+  }
+  return KernelTimes(std::move(all));
 }
 
 double predict_seconds(const Graph& graph, const Node& node, const Machine& machine) {
@@ -178,18 +216,18 @@ double predict_seconds(const Graph& graph, const Node& node, const Machine& mach
       bytes += graph.tensor(t).shape.elements() * element_bytes(graph.tensor(t).type);
     }
   }
-  return kernel_seconds(machine, flops_of(graph, node), bytes);
+  const double roofline = kernel_seconds(machine, flops_of(graph, node), bytes);
+  if (machine.kernels.empty()) return roofline;
+  return machine.kernels.seconds(node.op, work_of(graph, node), roofline);
 }
 
 double predict_seconds(const Schedule& schedule, const Machine& machine) {
   if (machine == Machine{}) return 0;
   double seconds = 0;
   for (const Step& step : schedule.steps) {
-    int64_t bytes = 0;
-    for (BufferId b : step.inputs) bytes += b < 0 ? 0 : schedule.buffer(b).bytes;
-    for (BufferId b : step.outputs) bytes += b < 0 ? 0 : schedule.buffer(b).bytes;
+    const double roofline = kernel_seconds(machine, step.flops, bytes_of(schedule, step));
     const int64_t runs = runs_once(step.phase) ? 1 : schedule.microbatches;
-    seconds += static_cast<double>(runs) * kernel_seconds(machine, step.flops, bytes);
+    seconds += static_cast<double>(runs) * machine.kernels.seconds(step.op, step.work, roofline);
   }
   return seconds;
 }

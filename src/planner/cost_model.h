@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "planner/kernel_times.h"
 #include "schedule/schedule.h"
 
 namespace thimble {
@@ -11,6 +12,7 @@ struct Machine {
   double flops_per_second = 0;  // of a dense convolution
   double bytes_per_second = 0;  // of memory, read and written
   double seconds_per_step = 0;  // to start one kernel
+  KernelTimes kernels = {};     // better than the three, for the work that was measured
   friend bool operator==(const Machine&, const Machine&) = default;
 };
 
@@ -24,12 +26,17 @@ Machine known_machine(const std::string& cache_file);
 // and keeps the result there. All zero when measuring failed. Must run before the first parallel
 // loop of the process: a child does not inherit threads.
 Machine measure_machine(const std::string& backend, int threads, const std::string& cache_file);
+// What a program of so many microbatches took: `seconds[s]` for step s, run once. Keeps it beside
+// what `cache_file` knows of this machine.
+KernelTimes kernel_times(const Schedule& schedule, const std::vector<double>& seconds,
+                         const Machine& machine);
+void keep_machine(const std::string& cache_file, const Machine& machine);
 // `<user's cache folder>/thimble/machine-<backend>-<threads>.txt`; empty when there is no such
 // folder.
 std::string machine_cache_file(const std::string& backend, int threads);
 
-// Roofline: each kernel takes the longer of its arithmetic and its memory traffic. 0 (not known)
-// for a machine that was not measured.
+// Kernels that were measured take what they took; the others are on the roofline: the longer of
+// their arithmetic and their memory traffic. 0 (not known) for a machine that was not measured.
 double predict_seconds(const Schedule& schedule, const Machine& machine);
 // The same for one node of a graph, before its kernel is known.
 double predict_seconds(const Graph& graph, const Node& node, const Machine& machine);

@@ -69,6 +69,13 @@ std::string to_json(const EvalReport& r) {
   return print(json);
 }
 
+std::string to_json(const CalibrationReport& r) {
+  return print({{"kernels", r.kernels},
+                {"step_seconds", r.step_seconds},
+                {"predicted_before", r.predicted_before},
+                {"cache_file", r.cache_file}});
+}
+
 std::string to_json(const std::vector<LayerProfile>& layers) {
   Json list = Json::array();
   for (const LayerProfile& l : layers) {

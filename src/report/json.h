@@ -12,6 +12,7 @@ namespace thimble {
 std::string to_json(const PlanReport& report);
 std::string to_json(const TrainReport& report);
 std::string to_json(const EvalReport& report);
+std::string to_json(const CalibrationReport& report);
 std::string to_json(const std::vector<LayerProfile>& layers);
 // {"<what>": [{"name", "summary"}]}; `what` is models, data, ops, ...
 std::string to_json(const Listing& listing, const std::string& what);

@@ -135,6 +135,12 @@ std::string result_text(const EvalReport& r) {
                  "\n", contract_text(r.plan, r.peak_rss_bytes));
 }
 
+std::string calibration_text(const CalibrationReport& r) {
+  return str_cat("calibrate: a step takes ", format_seconds(r.step_seconds), "; predicted were ",
+                 format_seconds(r.predicted_before), "\n", r.kernels,
+                 " kinds of kernels are now known to plans, in ", r.cache_file, "\n");
+}
+
 std::string profile_text(const std::vector<LayerProfile>& layers) {
   Table table = {"lllrrrrr"};
   table.rows.push_back({"layer", "op", "output", "params", "forward", "backward", "saved", "temp"});

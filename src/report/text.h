@@ -32,6 +32,8 @@ std::string contract_text(const PlanReport& plan, int64_t peak_rss_bytes);
 std::string result_text(const TrainReport& report);
 std::string result_text(const EvalReport& report);
 
+std::string calibration_text(const CalibrationReport& report);
+
 // A line for each layer, and the totals.
 std::string profile_text(const std::vector<LayerProfile>& layers);
 

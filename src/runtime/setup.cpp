@@ -6,6 +6,7 @@
 #include "base/parallel.h"
 #include "data/registry.h"
 #include "models/model.h"
+#include "runtime/device.h"
 #include "runtime/optimizer.h"
 
 namespace thimble {
@@ -98,7 +99,8 @@ Setup prepare(TrainOptions options, bool training) {
   }
   const std::string backend = make_backend(o.backend)->name();
   setup.kernels = make_backend(backend)->identity();
-  setup.machine = known_machine(machine_cache_file(backend, o.threads));
+  setup.machine = o.device_file.empty() ? known_machine(machine_cache_file(backend, o.threads))
+                                        : read_device(o.device_file);
   set_thread_count(o.threads);
   if (!o.data.path.empty()) {
     DataOptions data;

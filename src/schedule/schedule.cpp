@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "schedule/work.h"
+
 namespace thimble {
 namespace {
 
@@ -156,7 +158,8 @@ class Lowering {
               choice.scratch_bytes,
               flops_of(graph_, node),
               choice.implementation,
-              choice.kernel};
+              choice.kernel,
+              work_of(graph_, node)};
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       step.inputs.push_back(node.inputs[i] == kNoTensor
                                 ? kNoBuffer
@@ -207,7 +210,8 @@ class Lowering {
                                choice.scratch_bytes,
                                0,
                                choice.implementation,
-                               choice.kernel});
+                               choice.kernel,
+                               work_of_reorder(source.shape, source.type, current, layout)});
     copies_[key] = {phase, copy};
     return copy;
   }

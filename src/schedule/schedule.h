@@ -52,6 +52,7 @@ struct Step {
   int64_t flops = 0;
   std::string implementation;
   std::shared_ptr<const Kernel> kernel;
+  uint64_t work = 0;  // `work_of`
 };
 
 // How a persistent tensor that is not plain gets in and out of a file.

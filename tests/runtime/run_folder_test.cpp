@@ -31,7 +31,9 @@ auto fields(const OptimizerChoice& choice) {
   return std::tie(a, b, c, d, e, f, g, h, i, j);
 }
 auto fields(const TrainOptions& options) {
-  const auto& [model, data, optimizer, a, b, c, d, e, f, g, h, i, j] = options;
+  // A device is planned for; a run is on this machine.
+  const auto& [model, data, optimizer, a, b, c, d, e, f, device, g, h, i, j] = options;
+  static_cast<void>(device);
   return std::tuple_cat(fields(model), fields(data), fields(optimizer),
                         std::tie(a, b, c, d, e, f, g, h, i, j));
 }

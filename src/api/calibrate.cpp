@@ -1,0 +1,106 @@
+#include <algorithm>
+#include <chrono>
+#include <sstream>
+
+#include "base/bytes.h"
+#include "base/child_task.h"
+#include "runtime/arena.h"
+#include "runtime/executor.h"
+#include "runtime/setup.h"
+#include "runtime/weights.h"
+
+namespace thimble {
+namespace {
+
+constexpr int kRuns = 7;
+constexpr double kMostSeconds = 12;  // all runs together; at least two are made
+
+void draw_images(float* images, int64_t elements) {
+  for (int64_t i = 0; i < elements; ++i) {
+    images[i] = static_cast<float>((i * 2654435761) % 2001 - 1000) / 1000;
+  }
+}
+
+// The median of each step's seconds over a few runs of the program.
+std::vector<double> time_steps(const Plan& plan) {
+  using Clock = std::chrono::steady_clock;
+  const Schedule& schedule = plan.train.schedule;
+  const Arena arena(plan.arena_bytes);
+  Executor executor(schedule, plan.train.memory, arena.data());
+  WeightStore weights(schedule, plan.train.memory, arena.data(), plan.arena_bytes);
+  weights.initialise(0);
+  const BufferId images = schedule.find("images");
+  draw_images(static_cast<float*>(executor.address(images)),
+              schedule.buffer(images).shape.elements());
+  std::vector<std::vector<double>> runs;
+  executor.run();
+  const auto begin = Clock::now();
+  for (int r = 0; r < kRuns; ++r) {
+    const double spent = std::chrono::duration<double>(Clock::now() - begin).count();
+    if (r >= 2 && spent > kMostSeconds) break;
+    executor.run_timed(0, runs.emplace_back());
+  }
+  std::vector<double> medians;
+  std::vector<double> one;
+  for (size_t s = 0; s < schedule.steps.size(); ++s) {
+    one.clear();
+    for (const auto& run : runs) one.push_back(run[s]);
+    std::nth_element(one.begin(), one.begin() + std::ssize(one) / 2, one.end());
+    medians.push_back(one[one.size() / 2]);
+  }
+  return medians;
+}
+
+// Of a whole step, which runs most steps of the program once for each microbatch.
+double total_seconds(const Schedule& schedule, const std::vector<double>& seconds) {
+  double total = 0;
+  for (size_t s = 0; s < seconds.size(); ++s) {
+    const bool once = runs_once(schedule.steps[s].phase);
+    total += seconds[s] * static_cast<double>(once ? 1 : schedule.microbatches);
+  }
+  return total;
+}
+
+}  // namespace
+
+void calibrate(const TrainOptions& options) {
+  if (!options.device_file.empty()) return;
+  const int threads = usual_threads(options.threads);
+  const std::string backend = make_backend(options.backend)->name();
+  measure_machine(backend, threads, machine_cache_file(backend, threads));
+}
+
+CalibrationReport calibrate_kernels(const TrainOptions& options) {
+  require(options.device_file.empty(),
+          "only this machine can be measured: leave out the description of another");
+  calibrate(options);
+  const int threads = usual_threads(options.threads);
+  const std::string backend = make_backend(options.backend)->name();
+  CalibrationReport report;
+  report.cache_file = machine_cache_file(backend, threads);
+  require(!report.cache_file.empty(),
+          "there is no folder to keep what is measured: set HOME or XDG_CACHE_HOME");
+  ChildTask child([&] {
+    Setup setup = prepare(options, true);
+    Machine plain = setup.machine;
+    plain.kernels = {};
+    const Plan plan = make_plan(std::move(setup.request), setup.machine);
+    require(plan.fits, "the plan takes ", format_bytes(plan.process_bytes), " and does not fit in ",
+            format_bytes(plan.budget_bytes), "; a budget of ",
+            format_bytes(plan.smallest_budget_bytes), " does");
+    const Schedule& schedule = plan.train.schedule;
+    const std::vector<double> seconds = time_steps(plan);
+    return str_cat(total_seconds(schedule, seconds), ' ', predict_seconds(schedule, plain), '\n',
+                   text_of(kernel_times(schedule, seconds, plain)));
+  });
+  const std::string text = child.result();
+  std::istringstream(text) >> report.step_seconds >> report.predicted_before;
+  const KernelTimes times = parse_kernel_times(text.substr(text.find('\n') + 1));
+  report.kernels = std::ssize(times.all());
+  Machine machine = known_machine(report.cache_file);
+  machine.kernels = merged(times, machine.kernels);
+  keep_machine(report.cache_file, machine);
+  return report;
+}
+
+}  // namespace thimble

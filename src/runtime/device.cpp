@@ -1,0 +1,41 @@
+#include "runtime/device.h"
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace thimble {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char* kExample = R"({"gflops": 20, "gb_per_s": 4, "kernel_us": 10})";
+constexpr double kUsualKernelMicroseconds = 5;
+
+double positive(const Json& json, const std::string& file, const char* name, double absent) {
+  const auto it = json.find(name);
+  if (it == json.end() && absent > 0) return absent;
+  const double value = it != json.end() && it->is_number() ? it->get<double>() : 0;
+  require(std::isfinite(value) && value > 0, file, ": needs \"", name,
+          "\", a positive number, such as ", kExample);
+  return value;
+}
+
+}  // namespace
+
+Machine read_device(const std::string& file) {
+  std::ifstream in(file);
+  require(in.good(), "cannot read the description of a device, ", file);
+  const Json json = Json::parse(in, nullptr, false);
+  require(json.is_object(), file, ": is not a JSON object such as ", kExample);
+  for (const auto& [name, value] : json.items()) {
+    const bool known =
+        name == "name" || name == "gflops" || name == "gb_per_s" || name == "kernel_us";
+    require(known, file, ": knows no \"", name,
+            "\"; needs \"gflops\" and \"gb_per_s\", and may have \"kernel_us\" and \"name\"");
+  }
+  return {positive(json, file, "gflops", 0) * 1e9, positive(json, file, "gb_per_s", 0) * 1e9,
+          positive(json, file, "kernel_us", kUsualKernelMicroseconds) / 1e6};
+}
+
+}  // namespace thimble
