@@ -58,10 +58,14 @@ struct Plan {
   std::vector<std::string> techniques;
 };
 
+struct Candidates;
+
 // Compiles the request. Does not run anything and makes no arena; kernels are generated, so that
 // what they take is counted. A plan that does not fit is a result, not an error.
 // Give the request away (std::move) where memory matters: its graph is let go before bytes are
 // measured.
 Plan make_plan(PlanRequest request, const Machine& machine);
+// The same, for training, among these candidates alone; see planner/candidates.h.
+Plan make_plan(PlanRequest request, const Machine& machine, Candidates candidates);
 
 }  // namespace thimble
