@@ -9,6 +9,7 @@ namespace thimble::cli {
 // Each adds one command with its flags, help and what runs it; one file each.
 void add_train_command(CLI::App& app, Request& request);
 void add_plan_command(CLI::App& app, Request& request);
+void add_frontier_command(CLI::App& app, Request& request);
 void add_profile_command(CLI::App& app, Request& request);
 void add_eval_command(CLI::App& app, Request& request);
 void add_list_command(CLI::App& app, Request& request);

@@ -78,6 +78,7 @@ Request parse_arguments(int argc, const char* const* argv) {
   app.require_subcommand(0, 1);
   add_train_command(app, request);
   add_plan_command(app, request);
+  add_frontier_command(app, request);
   add_profile_command(app, request);
   add_eval_command(app, request);
   add_list_command(app, request);
