@@ -85,6 +85,24 @@ struct PeakTensor {
   int64_t bytes = 0;
 };
 
+// One way in which a plan came to its bytes: what it saved and cost beside a plan with only those
+// before it. Judged on plain layouts, so about right.
+struct TechniqueUse {
+  std::string name;
+  std::string where;
+  int64_t saved_bytes = 0;  // of the arena; below 0: it takes more
+  double cost_seconds = 0;  // of a step, predicted; 0 when that is not known
+};
+
+// Approximations that were not allowed, and what the plan would be with them.
+struct AllowanceTrial {
+  std::vector<std::string> names;    // for TrainOptions::allow
+  std::vector<std::string> accepts;  // what the user accepts by each
+  bool fits = false;
+  int64_t process_bytes = 0;  // about: of a plan made after another in one process
+  double predicted_step_seconds = 0;
+};
+
 // What training would take, known before anything runs. Bytes are of the whole process.
 struct PlanReport {
   bool fits = false;
@@ -99,7 +117,9 @@ struct PlanReport {
   std::string promise;                      // bit_exact | same_math | approximate
   std::vector<std::string> techniques;
   std::string peak_step;
-  std::vector<PeakTensor> peak_tensors;  // the largest that are live there
+  std::vector<PeakTensor> peak_tensors;    // the largest that are live there
+  std::vector<TechniqueUse> uses;          // by `plan` alone
+  std::vector<AllowanceTrial> allowances;  // where nothing fits; by `plan` and `train`
 };
 
 // One kernel call of a training step.

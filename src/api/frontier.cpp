@@ -41,7 +41,9 @@ FrontierPoint unpack(const std::string& text) {
 // As a fresh process would plan the candidate; runs in a child.
 FrontierPoint planned(const Setup& setup, const Candidates& all, size_t i, int64_t search_peak) {
   const Plan plan = make_plan(setup.request, setup.machine, {all.plain, {all.useful[i]}, {}});
-  const PlanReport r = report_of(plan);
+  PlanReport r = report_of(plan);
+  // What it saves beside the plain plan: a frontier shows that by itself.
+  std::erase_if(r.techniques, [](const std::string& t) { return t.starts_with("about "); });
   // A child's own peak begins at the fork: the search before it counts as well.
   return {true,          std::max(r.process_bytes, search_peak),
           r.arena_bytes, r.predicted_step_seconds,

@@ -1,22 +1,15 @@
+#include <optional>
 #include <string_view>
 #include <utility>
 
+#include "api/explain.h"
+#include "planner/account.h"
 #include "runtime/setup.h"
 
 namespace thimble {
 namespace {
 
 size_t at(int32_t id) { return static_cast<size_t>(id); }
-
-// Tensors of a forward node's second run carry this behind their name (transforms/recompute).
-bool runs_again(const Schedule& schedule, const Step& step) {
-  for (BufferId b : step.outputs) {
-    if (b != kNoBuffer && schedule.buffer(b).name.find(" again") != std::string::npos) {
-      return step.phase == Phase::backward;
-    }
-  }
-  return false;
-}
 
 TimelineTensor tensor_of(const Buffer& b) {
   return {b.name, {b.shape.begin(), b.shape.end()}, name_of(b.type)};
@@ -57,7 +50,8 @@ std::vector<TimelineBlock> blocks_of(const Program& program) {
 PlanTimeline plan_timeline(const TrainOptions& options) {
   Setup setup = prepare(options, true);
   const Machine machine = setup.machine;
-  const Plan plan = make_plan(std::move(setup.request), machine);
+  std::optional<Plan> made = make_plan(std::move(setup.request), machine);
+  const Plan& plan = *made;
   PlanTimeline timeline;
   timeline.plan = report_of(plan);
   timeline.options = std::move(setup.options);
@@ -68,6 +62,9 @@ PlanTimeline plan_timeline(const TrainOptions& options) {
     timeline.steps.push_back({step.op, step.name, name_of(step.phase), runs_again(schedule, step)});
   }
   timeline.blocks = blocks_of(plan.train);
+  const Chosen chosen = plan.chosen;
+  made.reset();
+  explain(timeline.plan, options, chosen);
   return timeline;
 }
 

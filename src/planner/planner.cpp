@@ -96,6 +96,7 @@ Plan compile(const PlanRequest& request, const Machine& machine, const Candidate
     best = std::move(a);
     plan.train.schedule = std::move(ordered);
     plan.techniques = {};
+    plan.chosen.order = order;
     if (training != nullptr) plan.techniques.push_back(str_cat("order: ", name_of(order)));
   }
   plan.techniques.emplace_back("in_place");
@@ -111,6 +112,7 @@ Plan compile(const PlanRequest& request, const Machine& machine, const Candidate
 
 void describe_techniques(const PlanRequest& request, const Candidate& c, Plan& plan) {
   plan.promise = promise_of(request, c);
+  plan.chosen = {c.microbatches, c.settings, c.recompute, plan.chosen.order};
   if (c.microbatches > 1) {
     const bool ghost = reads_batch_statistics(request.forward);
     plan.techniques.push_back(str_cat("microbatch: ", c.microbatches, " of ",

@@ -122,6 +122,24 @@ TEST(Browser, KeysSelectAndFiltersHide) {
   EXPECT_EQ(attribute(document, "data-errors"), "0");
 }
 
+TEST(Browser, ListsWhatTechniquesSaveAndCost) {
+  NEEDS_BROWSER();
+  const std::string document =
+      document_of(timeline_html(made_up_timeline()),
+                  note("first", "byId('uses').tBodies[0].rows[0].textContent") +
+                      note("second", "byId('uses').tBodies[0].rows[1].textContent"));
+  EXPECT_EQ(attribute(document, "data-first"), "order4.00 KiBearly_update");
+  EXPECT_EQ(attribute(document, "data-second"),
+            "recompute\xE2\x88\x92"
+            "8.00 KiB+2.00 ms1 of 1");
+}
+
+TEST(Browser, ErrorsAreSeen) {
+  NEEDS_BROWSER();
+  EXPECT_EQ(attribute(document_of(timeline_html(made_up_timeline()), "nothing();"), "data-errors"),
+            "1");
+}
+
 TEST(Browser, DrawsThousandsOfBlocks) {
   NEEDS_BROWSER();
   PlanTimeline timeline = made_up_timeline();

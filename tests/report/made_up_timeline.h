@@ -20,6 +20,7 @@ inline PlanTimeline made_up_timeline(const std::string& name = "stem.conv") {
               {{{"a", {4}, "f32"}, {"b", {}, "i32"}}, "temporaries", 4096, mebibytes(3), 1, 2},
               {{{"scratch of conv2d stem", {}, ""}}, "scratchpad", 8192, mebibytes(3), 2, 3}};
   t.peak_step = 2;
+  t.plan.uses = {{"order", "early_update", 4096, 0}, {"recompute", "1 of 1", -8192, 0.002}};
   return t;
 }
 

@@ -426,8 +426,22 @@ function fillPage() {
       (data.microbatches > 1 ? `; each of ${data.microbatches} microbatches` : ''));
   byId('peak-title').textContent =
       `Largest at the peak, step ${data.peak_step}: ${stepText(data.peak_step)}`;
-  for (const text of plan.techniques) byId('techniques').append(element('li', text));
+  byId('techniques').textContent = plan.techniques.join(', ');
+  byId('uses').hidden = plan.uses.length === 0;
+  for (const use of plan.uses) byId('uses').tBodies[0].append(useRow(use));
   for (const i of largestAtPeak().slice(0, 12)) byId('live').append(row(i));
+}
+
+// What a technique saves and costs beside those above it.
+function useRow(use) {
+  const tr = element('tr');
+  const sign = (value, text) => (value < 0 ? '\u2212' : '') + text;
+  const time = Math.abs(use.cost_seconds) < 5e-6 ? ''
+      : (use.cost_seconds < 0 ? '' : '+') + sign(use.cost_seconds, seconds(Math.abs(use.cost_seconds)));
+  tr.append(element('td', use.name, { class: 'word' }),
+      element('td', sign(use.saved_bytes, bytes(Math.abs(use.saved_bytes))), { class: 'number' }),
+      element('td', time, { class: 'number' }), element('td', use.where));
+  return tr;
 }
 
 function row(i) {
