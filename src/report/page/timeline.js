@@ -447,7 +447,7 @@ function useRow(use) {
 function row(i) {
   const b = blocks[i];
   const tr = element('tr');
-  const name = element('td');
+  const name = element('td', undefined, { style: 'min-width: 15em' });
   const button = element('button', nameOf(b), { style: 'text-align: left; overflow-wrap: anywhere' });
   button.addEventListener('click', () => { select(i, true); byId('chart').scrollIntoView(); });
   name.append(button);
