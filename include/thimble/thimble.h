@@ -86,6 +86,24 @@ struct PeakTensor {
   int64_t bytes = 0;
 };
 
+// One way in which a plan came to its bytes: what it saved and cost beside a plan with only those
+// before it. Judged on plain layouts, so about right.
+struct TechniqueUse {
+  std::string name;
+  std::string where;
+  int64_t saved_bytes = 0;  // of the arena; below 0: it takes more
+  double cost_seconds = 0;  // of a step, predicted; 0 when that is not known
+};
+
+// Approximations that were not allowed, and what the plan would be with them.
+struct AllowanceTrial {
+  std::vector<std::string> names;    // for TrainOptions::allow
+  std::vector<std::string> accepts;  // what the user accepts by each
+  bool fits = false;
+  int64_t process_bytes = 0;  // about: of a plan made after another in one process
+  double predicted_step_seconds = 0;
+};
+
 // What training would take, known before anything runs. Bytes are of the whole process.
 struct PlanReport {
   bool fits = false;
@@ -100,7 +118,54 @@ struct PlanReport {
   std::string promise;                      // bit_exact | same_math | approximate
   std::vector<std::string> techniques;
   std::string peak_step;
-  std::vector<PeakTensor> peak_tensors;  // the largest that are live there
+  std::vector<PeakTensor> peak_tensors;    // the largest that are live there
+  std::vector<TechniqueUse> uses;          // by `plan` alone
+  std::vector<AllowanceTrial> allowances;  // where nothing fits; by `plan` and `train`
+};
+
+// One kernel call of a training step.
+struct TimelineStep {
+  std::string op;
+  std::string layer;
+  std::string phase;        // prepare | forward | backward | update | finish
+  bool runs_again = false;  // makes a forward result once more instead of having kept it
+};
+
+struct TimelineTensor {
+  std::string name;
+  std::vector<int64_t> shape;  // empty: a scalar, or bytes without a shape
+  std::string type;            // f32, i32, u8; empty: bytes
+};
+
+// Bytes of the arena during the steps [first_step, last_step). Several tensors when they follow
+// each other at the same place.
+struct TimelineBlock {
+  std::vector<TimelineTensor> tensors;
+  std::string category;  // one of kCategoryNames
+  int64_t bytes = 0;
+  int64_t offset = 0;  // in the arena
+  int32_t first_step = 0, last_step = 0;
+};
+
+// A plan and the whole of its arena: what lies where, and when.
+struct PlanTimeline {
+  PlanReport plan;
+  TrainOptions options;      // with the usual values filled in
+  int64_t microbatches = 1;  // runs of the forward, backward and update steps
+  std::vector<TimelineStep> steps;
+  std::vector<TimelineBlock> blocks;
+  int32_t peak_step = 0;
+};
+
+// A way to train that no other beats in both bytes and time.
+struct FrontierPoint {
+  // True: compiled, and its process measured; false: estimated from the planned points beside it.
+  bool planned = false;
+  int64_t process_bytes = 0;
+  int64_t arena_bytes = 0;
+  double predicted_step_seconds = 0;  // of the whole batch
+  std::string promise;                // bit_exact | same_math | approximate
+  std::vector<std::string> techniques;
 };
 
 // How training goes, after each step.
@@ -174,6 +239,14 @@ CalibrationReport calibrate_kernels(const TrainOptions& options);
 
 // Does it fit, and how fast will it be? Needs no data: `data.path` may be empty.
 PlanReport plan(const TrainOptions& options);
+// The same, with every step and every tensor's place.
+PlanTimeline plan_timeline(const TrainOptions& options);
+// What time buys: the ways to train that the planner knows, fastest and largest first; each further
+// one is smaller and slower. `most_planned` of them (at least the fastest and the smallest) are
+// planned as `plan` would, each in a child process of its own, so that one's memory is not
+// another's; the rest are estimates between those. The budget is not looked at. As with
+// `calibrate`: call it before anything else, and not from a program with several threads.
+std::vector<FrontierPoint> frontier(const TrainOptions& options, int most_planned = 16);
 // The plan in full, for people: one line per step, with layouts and places.
 std::string describe_plan(const TrainOptions& options);
 std::vector<LayerProfile> profile(const TrainOptions& options);

@@ -1,6 +1,8 @@
+#include <optional>
 #include <sstream>
 #include <utility>
 
+#include "api/explain.h"
 #include "runtime/setup.h"
 
 namespace thimble {
@@ -22,7 +24,12 @@ void print_places(std::ostream& out, const Program& program) {
 
 PlanReport plan(const TrainOptions& options) {
   Setup setup = prepare(options, true);
-  return report_of(make_plan(std::move(setup.request), setup.machine));
+  std::optional<Plan> plan = make_plan(std::move(setup.request), setup.machine);
+  PlanReport report = report_of(*plan);
+  const Chosen chosen = std::move(plan->chosen);
+  plan.reset();  // its kernels are not those of the plans that `explain` tries
+  explain(report, options, chosen);
+  return report;
 }
 
 std::string describe_plan(const TrainOptions& options) {

@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "api/explain.h"
 #include "report/json.h"
 #include "runtime/run_folder.h"
 #include "runtime/run_lock.h"
@@ -62,6 +63,8 @@ TrainReport train(const TrainOptions& options,
   if (!plan.fits) {
     TrainReport refused;
     refused.plan = report_of(plan);
+    // A run that goes on keeps its approximations.
+    if (!options.resume) try_allowances(refused.plan, options);
     return refused;
   }
   if (!options.run_folder.empty()) {

@@ -10,6 +10,7 @@ namespace thimble::cli {
 void add_train_command(CLI::App& app, Request& request);
 void add_plan_command(CLI::App& app, Request& request);
 void add_calibrate_command(CLI::App& app, Request& request);
+void add_frontier_command(CLI::App& app, Request& request);
 void add_profile_command(CLI::App& app, Request& request);
 void add_eval_command(CLI::App& app, Request& request);
 void add_list_command(CLI::App& app, Request& request);

@@ -14,6 +14,8 @@ struct Request {
   TrainOptions options;
   bool json = false;
   bool verbose = false;                // plan: every step
+  std::string html;                    // plan, frontier: file for a page; empty: none
+  std::string points;                  // frontier: file of measured points; empty: none
   std::string what;                    // list: models, data, ops, ...
   std::string text;                    // to print: help or version
   std::vector<std::string> arguments;  // as they came, with the program's name

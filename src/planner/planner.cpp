@@ -96,6 +96,7 @@ Plan compile(const PlanRequest& request, const Machine& machine, const Candidate
     best = std::move(a);
     plan.train.schedule = std::move(ordered);
     plan.techniques = {};
+    plan.chosen.order = order;
     if (training != nullptr) plan.techniques.push_back(str_cat("order: ", name_of(order)));
   }
   plan.techniques.emplace_back("in_place");
@@ -111,6 +112,7 @@ Plan compile(const PlanRequest& request, const Machine& machine, const Candidate
 
 void describe_techniques(const PlanRequest& request, const Candidate& c, Plan& plan) {
   plan.promise = promise_of(request, c);
+  plan.chosen = {c.microbatches, c.settings, c.recompute, plan.chosen.order};
   if (c.microbatches > 1) {
     const bool ghost = reads_batch_statistics(request.forward);
     plan.techniques.push_back(str_cat("microbatch: ", c.microbatches, " of ",
@@ -138,8 +140,8 @@ void describe_trade(const Candidate& plain, const Candidate& c, const Machine& m
 // The fastest candidate that fits, judged by its real memory plan and what the process then takes;
 // otherwise the smallest one. As few as possible are compiled: what planning itself needs at most
 // counts as well, and the system's peak never falls again.
-Plan choose(const PlanRequest& request, const Machine& machine, const std::string& backend) {
-  const Candidates candidates = find_candidates(request, machine);
+Plan choose(const PlanRequest& request, const Machine& machine, const std::string& backend,
+            const Candidates candidates) {
   const auto compiled = [&](const Candidate& c) {
     const Rewrite training = training_graph(request, c);
     ensure(training.graph.has_value(), "a candidate refuses: ", training.refusal);
@@ -196,11 +198,17 @@ Plan choose_evaluation(const PlanRequest& request, const Machine& machine,
 }  // namespace
 
 Plan make_plan(PlanRequest request, const Machine& machine) {
+  if (request.training) {
+    Candidates candidates = find_candidates(request, machine);
+    return make_plan(std::move(request), machine, std::move(candidates));
+  }
+  return choose_evaluation(request, machine, make_backend(request.backend)->name());
+}
+
+Plan make_plan(PlanRequest request, const Machine& machine, Candidates candidates) {
   const std::string backend = make_backend(request.backend)->name();
-  Plan plan = request.training ? choose(request, machine, backend)
-                               : choose_evaluation(request, machine, backend);
+  Plan plan = choose(request, machine, backend, std::move(candidates));
   request.forward = {};
-  if (!request.training) return plan;
   // Without the graphs of the search it takes less. What fitted with them still does.
   const bool fitted = plan.fits;
   measure_process(plan, backend, request);

@@ -12,6 +12,7 @@
 #include "planner/numerics.h"
 #include "schedule/order.h"
 #include "schedule/schedule.h"
+#include "transforms/recompute.h"
 
 namespace thimble {
 
@@ -37,6 +38,14 @@ struct Program {
   MemoryPlan memory;
 };
 
+// What makes a plan's training graph from the model.
+struct Chosen {
+  int64_t microbatches = 1;
+  std::vector<Setting> settings = {};
+  std::optional<RecomputePlan> recompute = {};
+  Order order = Order::as_written;
+};
+
 // One way to train that fits, or the proof that none does. Bytes are of this process on this
 // machine; the programs hold kernels that are ready to be bound to an arena.
 struct Plan {
@@ -55,13 +64,18 @@ struct Plan {
   double predicted_step_seconds = 0;
   Promise promise = Promise::bit_exact;
   Numerics numerics;  // the programs run one microbatch
+  Chosen chosen;
   std::vector<std::string> techniques;
 };
+
+struct Candidates;
 
 // Compiles the request. Does not run anything and makes no arena; kernels are generated, so that
 // what they take is counted. A plan that does not fit is a result, not an error.
 // Give the request away (std::move) where memory matters: its graph is let go before bytes are
 // measured.
 Plan make_plan(PlanRequest request, const Machine& machine);
+// The same, for training, among these candidates alone; see planner/candidates.h.
+Plan make_plan(PlanRequest request, const Machine& machine, Candidates candidates);
 
 }  // namespace thimble

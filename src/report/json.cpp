@@ -23,6 +23,20 @@ Json plan_json(const PlanReport& r) {
   for (const PeakTensor& t : r.peak_tensors) {
     tensors.push_back({{"name", t.name}, {"category", t.category}, {"bytes", t.bytes}});
   }
+  Json uses = Json::array();
+  for (const TechniqueUse& u : r.uses) {
+    uses.push_back({{"name", u.name},
+                    {"where", u.where},
+                    {"saved_bytes", u.saved_bytes},
+                    {"cost_seconds", u.cost_seconds}});
+  }
+  Json allowances = Json::array();
+  for (const AllowanceTrial& t : r.allowances) {
+    allowances.push_back({{"names", t.names},
+                          {"fits", t.fits},
+                          {"process_bytes", t.process_bytes},
+                          {"predicted_step_seconds", t.predicted_step_seconds}});
+  }
   return {{"fits", r.fits},
           {"budget_bytes", r.budget_bytes},
           {"process_bytes", r.process_bytes},
@@ -34,7 +48,9 @@ Json plan_json(const PlanReport& r) {
           {"predicted_step_seconds", r.predicted_step_seconds},
           {"promise", r.promise},
           {"techniques", r.techniques},
-          {"peak", {{"step", r.peak_step}, {"tensors", tensors}}}};
+          {"peak", {{"step", r.peak_step}, {"tensors", tensors}}},
+          {"uses", uses},
+          {"allowances", allowances}};
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "report/text.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -62,6 +64,28 @@ std::string peak_tensors(const PlanReport& r) {
   return table.text();
 }
 
+// "+12.3 ms", "-1.2 ms"; nothing when it makes no difference.
+std::string more_seconds(double seconds) {
+  if (std::abs(seconds) < 5e-6) return "";
+  return (seconds < 0 ? "-" : "+") + format_seconds(std::abs(seconds));
+}
+
+// What each technique saved and cost, where that is known.
+std::string techniques(const PlanReport& r) {
+  if (r.uses.empty()) {
+    return str_cat("techniques: ", r.techniques.empty() ? "none" : joined(r.techniques), " (",
+                   r.promise, ")\n");
+  }
+  Table table = {"lrrl"};
+  table.rows.push_back({"", "saves", "time", ""});
+  for (const TechniqueUse& u : r.uses) {
+    const int64_t bytes = std::abs(u.saved_bytes);
+    table.rows.push_back({u.name, (u.saved_bytes < 0 ? "-" : "") + format_bytes(bytes),
+                          more_seconds(u.cost_seconds), u.where});
+  }
+  return str_cat("techniques (", r.promise, "), each beside those above it, about\n", table.text());
+}
+
 std::string list_of(const std::vector<std::string>& lines) {
   std::string text;
   for (const std::string& line : lines) text += "  * " + line + "\n";
@@ -83,8 +107,7 @@ std::string plan_text(const PlanReport& r, const TrainOptions& options, const Te
   std::string text = title(r, options) + "\n" + totals(r);
   text += str_cat("\nmemory at the peak step, ", r.peak_step, "\n", categories(r, style));
   text += "\nlargest there\n" + peak_tensors(r);
-  text += str_cat("\ntechniques: ", r.techniques.empty() ? "none" : joined(r.techniques), " (",
-                  r.promise, ")\n");
+  text += "\n" + techniques(r);
   return text + "\nwhat would lower it\n" + list_of(ways_to_lower(r, options));
 }
 

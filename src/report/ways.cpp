@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "report/format.h"
 #include "report/text.h"
 
 namespace thimble {
@@ -33,6 +34,23 @@ std::vector<std::string> fewer_weights(const PlanReport& r, int64_t bytes,
   return ways;
 }
 
+// What was tried, with what the user accepts by it.
+std::string allowance(const AllowanceTrial& t, const PlanReport& r) {
+  std::string names;
+  for (const std::string& name : t.names) names += (names.empty() ? "" : ",") + name;
+  std::string text = str_cat("--allow ", names, ": ", t.fits ? "fits, taking " : "still takes ",
+                             "about ", format_bytes(t.process_bytes));
+  if (t.predicted_step_seconds > 0 && r.predicted_step_seconds > 0) {
+    text += str_cat(" and ", format_seconds(t.predicted_step_seconds), " a step");
+  }
+  const char* between = "; you accept to ";
+  for (const std::string& accepts : t.accepts) {
+    text += between + accepts;
+    between = ", and to ";
+  }
+  return text;
+}
+
 }  // namespace
 
 std::vector<std::string> ways_to_lower(const PlanReport& r, const TrainOptions& options) {
@@ -50,6 +68,11 @@ std::vector<std::string> ways_to_lower(const PlanReport& r, const TrainOptions& 
     ways.insert(ways.begin(), str_cat("a larger --budget: the program itself takes ",
                                       format_bytes(r.fixed_bytes), ", whatever the model"));
   }
+  std::vector<std::string> allowances;
+  for (const AllowanceTrial& t : r.allowances) {
+    if (t.fits || t.process_bytes < r.process_bytes) allowances.push_back(allowance(t, r));
+  }
+  ways.insert(ways.begin(), allowances.begin(), allowances.end());
   return ways;
 }
 

@@ -61,6 +61,28 @@ TEST(CliPlan, TextRefusalNamesBothBudgets) {
   EXPECT_CONTAINS(run.out, "  * a smaller --batch: ");
 }
 
+TEST(CliPlan, OffersTheAllowanceThatMakesItFit) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
+  const std::string patch = " --model mobilenet_v1_patch --batch 16 --threads 1 ";
+  const auto smallest = [&](const std::string& allow) {
+    const json plan = only_json(thimble("plan --json --budget 1MiB" + patch + allow));
+    return plan["smallest_budget_bytes"].get<int64_t>();
+  };
+  const int64_t with = smallest("--allow ghost-batch-norm"), without = smallest("");
+  ASSERT_LT(with + (2 << 20), without);
+  const std::string between = " --budget " + std::to_string((with + without) / 2);
+  const Finished refused = thimble("plan" + patch + between);
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_CONTAINS(refused.out, "what would lower it\n  * --allow ghost-batch-norm: fits, taking ");
+  EXPECT_CONTAINS(refused.out, "you accept to split the batch although batch norm then sees");
+  EXPECT_EQ(thimble("plan --allow ghost-batch-norm" + patch + between).exit_code, 0);
+}
+
+TEST(CliPlan, OffersNoAllowanceWhereTheProgramItselfIsTooLarge) {
+  const json plan = only_json(thimble("plan --json --budget 1MiB" + kLenet));
+  EXPECT_EQ(plan["allowances"], json::array());
+}
+
 TEST(CliPlan, FlagsReachTheModel) {
   const auto arena = [](const std::string& flags) {
     return only_json(thimble("plan --json" + kLenet + flags))["arena_bytes"].get<int64_t>();

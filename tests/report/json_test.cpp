@@ -31,7 +31,9 @@ const std::vector<std::string> kPlanKeys = {"fits",
                                             "predicted_step_seconds",
                                             "promise",
                                             "techniques",
-                                            "peak"};
+                                            "peak",
+                                            "uses",
+                                            "allowances"};
 
 std::vector<std::string> plan_keys_and(const std::vector<std::string>& more) {
   std::vector<std::string> all = kPlanKeys;
@@ -54,7 +56,19 @@ TEST(ReportJson, PlanKeepsEveryValue) {
     "techniques": ["order: as written", "in_place"],
     "peak": {"step": "backward conv2d stem.conv", "tensors": [
       {"name": "stem.conv.dst", "category": "saved", "bytes": 12582912},
-      {"name": "stem.conv.diff_dst", "category": "temporaries", "bytes": 9961472}]}})"));
+      {"name": "stem.conv.diff_dst", "category": "temporaries", "bytes": 9961472}]},
+    "uses": [], "allowances": []})"));
+}
+
+TEST(ReportJson, PlanTellsWhatTechniquesDidAndWhatWasTried) {
+  PlanReport plan = made_up_plan(mebibytes(64));
+  plan.uses = {{"recompute", "2 of 3", 4096, 0.5}};
+  plan.allowances = {{{"bf16"}, {"round"}, true, 8192, 0.25}};
+  const json object = json::parse(to_json(plan));
+  EXPECT_EQ(object["uses"], json::parse(R"([{"name": "recompute", "where": "2 of 3",
+                                             "saved_bytes": 4096, "cost_seconds": 0.5}])"));
+  EXPECT_EQ(object["allowances"], json::parse(R"([{"names": ["bf16"], "fits": true,
+                                "process_bytes": 8192, "predicted_step_seconds": 0.25}])"));
 }
 
 TEST(ReportJson, TrainAddsWhatWasMeasured) {

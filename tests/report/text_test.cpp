@@ -49,6 +49,40 @@ what would lower it
 )");
 }
 
+TEST(ReportText, TechniquesSayWhatTheySaveAndCost) {
+  PlanReport plan = made_up_plan(0);
+  plan.uses = {{"order", "early_update", mebibytes(12), 0},
+               {"microbatch", "2 of 8 examples", -4096, 0.0021},
+               {"bf16", "", mebibytes(30), -0.004}};
+  EXPECT_NE(plan_text(plan, options()).find(R"(
+techniques (bit_exact), each beside those above it, about
+                  saves      time
+  order        12.0 MiB            early_update
+  microbatch  -4.00 KiB  +2.10 ms  2 of 8 examples
+  bf16         30.0 MiB  -4.00 ms
+
+)"),
+            std::string::npos)
+      << plan_text(plan, options());
+}
+
+TEST(ReportText, AnAllowanceThatFitsIsOfferedFirst) {
+  PlanReport plan = made_up_plan(mebibytes(64));
+  plan.allowances = {{{"bf16"}, {"round to 8 bits"}, true, mebibytes(48), 0.01}};
+  EXPECT_EQ(ways_to_lower(plan, options()).front(),
+            "--allow bf16: fits, taking about 48.0 MiB and 10.0 ms a step; you accept to round to "
+            "8 bits");
+  plan.allowances = {{{"a", "b"}, {"lose", "wait"}, false, mebibytes(70), 0}};
+  EXPECT_EQ(ways_to_lower(plan, options()).front(),
+            "--allow a,b: still takes about 70.0 MiB; you accept to lose, and to wait");
+}
+
+TEST(ReportText, AnAllowanceOfNoUseIsNotOffered) {
+  PlanReport plan = made_up_plan(mebibytes(64));
+  plan.allowances = {{{"bf16"}, {"round"}, false, mebibytes(80), 0.01}};
+  EXPECT_EQ(ways_to_lower(plan, options()), ways_to_lower(made_up_plan(mebibytes(64)), options()));
+}
+
 TEST(ReportText, PlanBeginsWithTheAnswer) {
   const auto first_line = [](int64_t budget_bytes) {
     const std::string text = plan_text(made_up_plan(budget_bytes), options());

@@ -1,0 +1,116 @@
+#include "planner/account.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "backends/kernel_cache.h"
+#include "transforms/microbatch.h"
+
+namespace thimble {
+namespace {
+
+// "83 runs again of 111 forward steps: stage1 22, stage2 30", by the first part of layers' names,
+// in the order of the forward pass.
+std::string steps_again(const Schedule& schedule) {
+  constexpr size_t kMostParts = 8;
+  int64_t forward = 0, again = 0;
+  std::vector<std::pair<std::string, int64_t>> parts;
+  const auto part_of = [&](const Step& step) -> int64_t& {
+    const std::string part = step.name.substr(0, step.name.find('.'));
+    auto it =
+        std::find_if(parts.begin(), parts.end(), [&](const auto& p) { return p.first == part; });
+    if (it == parts.end()) it = parts.insert(parts.end(), {part, 0});
+    return it->second;
+  };
+  for (const Step& step : schedule.steps) {
+    if (step.phase == Phase::forward) {
+      ++forward;
+      part_of(step);
+    } else if (runs_again(schedule, step)) {
+      ++again;
+      ++part_of(step);
+    }
+  }
+  std::erase_if(parts, [](const auto& p) { return p.second == 0; });
+  std::string text = str_cat(again, " runs again of ", forward, " forward steps: ");
+  for (size_t i = 0; i < parts.size() && i < kMostParts; ++i) {
+    text += str_cat(i > 0 ? ", " : "", parts[i].first, ' ', parts[i].second);
+  }
+  return parts.size() > kMostParts ? text + ", ..." : text;
+}
+
+class Accountant {
+ public:
+  Accountant(const PlanRequest& request, const Machine& machine)
+      : request_(request), machine_(machine) {}
+
+  // Books the change from the last schedule to this one.
+  void book(const std::string& name, const std::string& where, const Candidate& c,
+            const Schedule& schedule) {
+    const auto persistent =
+        place_persistent({&schedule}, reservations_of(request_, c.microbatches));
+    const int64_t bytes = live_bytes(schedule, persistent);
+    const double seconds = predict_seconds(schedule, machine_);
+    if (!name.empty()) shares_.push_back({name, where, bytes_ - bytes, seconds - seconds_});
+    bytes_ = bytes;
+    seconds_ = seconds;
+  }
+
+  Schedule schedule_of(const Candidate& c) {
+    const Rewrite rewritten = training_graph(request_, c);
+    ensure(rewritten.graph.has_value(), "a part of a plan refuses: ", rewritten.refusal);
+    std::vector<NamedLayout> layouts;
+    return make_schedule(*rewritten.graph, backend_, layouts);
+  }
+
+  std::vector<Share> shares() { return std::move(shares_); }
+
+ private:
+  const PlanRequest& request_;
+  const Machine& machine_;
+  KernelCache backend_{make_backend("portable")};
+  int64_t bytes_ = 0;
+  double seconds_ = 0;
+  std::vector<Share> shares_;
+};
+
+}  // namespace
+
+bool runs_again(const Schedule& schedule, const Step& step) {
+  if (step.phase != Phase::backward) return false;
+  // The second run's tensors carry this behind their names.
+  return std::any_of(step.outputs.begin(), step.outputs.end(), [&](BufferId b) {
+    return b != kNoBuffer && schedule.buffer(b).name.find(" again") != std::string::npos;
+  });
+}
+
+std::vector<Share> account_for(const PlanRequest& request, const Candidate& candidate, Order order,
+                               const Machine& machine) {
+  Accountant accountant(request, machine);
+  Candidate parts;
+  Schedule schedule = accountant.schedule_of(parts);
+  Schedule apart = schedule;
+  for (Step& step : apart.steps) step.in_place = {};
+  accountant.book("", "", parts, apart);
+  accountant.book("in_place", "outputs over inputs that nobody reads again", parts, schedule);
+  accountant.book("order", name_of(order), parts, reordered(schedule, order));
+  const auto add = [&](const std::string& name, const std::string& where) {
+    accountant.book(name, where, parts, reordered(accountant.schedule_of(parts), order));
+  };
+  if (candidate.microbatches > 1) {
+    parts.microbatches = candidate.microbatches;
+    add("microbatch", str_cat(parts.microbatches, " of ",
+                              batch_of(request.forward) / parts.microbatches, " examples"));
+  }
+  for (const Setting& s : candidate.settings) {
+    parts.settings.push_back(s);
+    add(text_of(s), "");
+  }
+  if (candidate.recompute) {
+    parts.recompute = candidate.recompute;
+    add("recompute", steps_again(accountant.schedule_of(parts)));
+  }
+  return accountant.shares();
+}
+
+}  // namespace thimble

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "report/frontier.h"
+#include "thimble/thimble.h"
+
+namespace thimble {
+
+// One self-contained page each: no network, no other file. What comes from outside (names, files)
+// is data in it and cannot become markup or script.
+
+// The arena of a plan: steps against addresses, every block a rectangle.
+std::string timeline_html(const PlanTimeline& timeline);
+
+// The curve of time against bytes, beside points that were measured elsewhere.
+std::string frontier_html(const std::vector<FrontierPoint>& points, const TrainOptions& options,
+                          const MeasuredPoints& measured);
+
+}  // namespace thimble

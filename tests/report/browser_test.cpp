@@ -1,0 +1,190 @@
+// The pages in a real browser. Skipped where no Chromium is installed (apt install chromium).
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <regex>
+
+#include "cli/child.h"
+#include "made_up_timeline.h"
+#include "report/html.h"
+
+namespace thimble::report_test {
+namespace {
+
+using cli_test::Finished;
+using cli_test::shell;
+using cli_test::TempDir;
+
+const std::string& browser() {
+  static const std::string found = [] {
+    const std::string out =
+        shell("command -v chromium || command -v chromium-browser || command -v google-chrome").out;
+    return out.substr(0, out.find('\n'));
+  }();
+  return found;
+}
+
+#define NEEDS_BROWSER() \
+  if (browser().empty()) GTEST_SKIP() << "no chromium here: apt install chromium"
+
+// The document after its scripts, and then `more`, have run.
+std::string document_of(std::string page, const std::string& more = "") {
+  const TempDir dir;
+  page.insert(page.rfind("</body>"), "<script>" + more + "</script>");
+  std::ofstream(dir / "page.html") << page;
+  const Finished run = shell(
+      "timeout 120 '" + browser() + "' --headless --no-sandbox --disable-gpu --user-data-dir='" +
+      dir / "profile" + "' --window-size=1200,900 --dump-dom 'file://" + dir / "page.html" + "'");
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  return run.out;
+}
+
+// The value of `name="..."`, the first in the document.
+std::string attribute(const std::string& document, const std::string& name) {
+  std::smatch match;
+  const bool found = std::regex_search(document, match, std::regex(" " + name + "=\"([^\"]*)\""));
+  return found ? match[1].str() : "nothing";
+}
+
+// Puts the text of an element where `attribute` finds it.
+std::string note(const std::string& name, const std::string& expression) {
+  return "document.body.dataset." + name + " = " + expression + ";";
+}
+
+// As a mouse would: the pointer over the middle of a block.
+std::string pointer_over(size_t block) {
+  return "{ const b = blocks[" + std::to_string(block) + R"(];
+    byId('chart').dispatchEvent(new MouseEvent('pointermove', {
+      clientX: byId('chart').getBoundingClientRect().left + toX((b.first + b.last) / 2),
+      clientY: byId('chart').getBoundingClientRect().top + toY(b.offset + b.bytes / 2)})); })";
+}
+
+std::string key(const std::string& name) {
+  return "byId('chart').dispatchEvent(new KeyboardEvent('keydown', {key: '" + name + "'}));";
+}
+
+PlanTimeline real_timeline() {
+  TrainOptions options;
+  options.model.name = "mobilenet_v1_patch";
+  options.model.batch = 2;
+  options.threads = 1;
+  return plan_timeline(options);
+}
+
+TEST(Browser, DrawsEveryBlockOfARealPlanAndSaysWhatIsUnderThePointer) {
+  NEEDS_BROWSER();
+  const PlanTimeline timeline = real_timeline();
+  size_t largest = 0;  // of those that do not live for ever
+  for (size_t b = 0; b < timeline.blocks.size(); ++b) {
+    const TimelineBlock& block = timeline.blocks[b];
+    const bool transient = block.last_step < std::ssize(timeline.steps);
+    if (transient && block.bytes > timeline.blocks[largest].bytes) largest = b;
+    if (transient && timeline.blocks[largest].last_step == std::ssize(timeline.steps)) largest = b;
+  }
+  const std::string document = document_of(
+      timeline_html(timeline), pointer_over(largest) + note("tip", "byId('tip').textContent"));
+  EXPECT_GT(timeline.blocks.size(), 100u);
+  EXPECT_EQ(attribute(document, "data-drawn"), std::to_string(timeline.blocks.size()));
+  EXPECT_EQ(attribute(document, "data-errors"), "0");
+  const TimelineBlock& block = timeline.blocks[largest];
+  const std::string tip = attribute(document, "data-tip");
+  EXPECT_EQ(tip.find(block.tensors[0].name), 0u) << tip;
+  EXPECT_NE(tip.find(block.category + ", "), tip.npos) << tip;
+  EXPECT_NE(tip.find("(" + std::to_string(block.bytes) + ") at offset " +
+                     std::to_string(block.offset) + "\n"),
+            tip.npos)
+      << tip;
+  EXPECT_NE(tip.find("steps [" + std::to_string(block.first_step) + ", " +
+                     std::to_string(block.last_step) + "): "),
+            tip.npos)
+      << tip;
+}
+
+TEST(Browser, HoverTextIsExact) {
+  NEEDS_BROWSER();
+  const std::string document = document_of(
+      timeline_html(made_up_timeline()), pointer_over(2) + note("tip", "byId('tip').textContent"));
+  EXPECT_EQ(attribute(document, "data-tip"),
+            "a, then b\ntemporaries, 4 f32, then scalar i32\n4.00 KiB (4096) at offset 3145728\n"
+            "steps [1, 2): backward conv2d stem to backward conv2d stem");
+}
+
+TEST(Browser, KeysSelectAndFiltersHide) {
+  NEEDS_BROWSER();
+  const std::string document = document_of(
+      timeline_html(made_up_timeline()),
+      key("ArrowRight") + note("first", "byId('details').textContent") + key("ArrowUp") +
+          note("second", "byId('details').textContent") + key("+") + key("p") + key("0") +
+          "document.querySelector('[data-category=scratchpad]').click();");
+  EXPECT_EQ(attribute(document, "data-first").find("stem.conv\nsaved, 2x8x16x16 f32\n"), 0u);
+  EXPECT_EQ(attribute(document, "data-second").find("a, then b\n"), 0u);
+  EXPECT_EQ(attribute(document, "data-drawn"), "3");
+  EXPECT_EQ(attribute(document, "data-errors"), "0");
+}
+
+TEST(Browser, ListsWhatTechniquesSaveAndCost) {
+  NEEDS_BROWSER();
+  const std::string document =
+      document_of(timeline_html(made_up_timeline()),
+                  note("first", "byId('uses').tBodies[0].rows[0].textContent") +
+                      note("second", "byId('uses').tBodies[0].rows[1].textContent"));
+  EXPECT_EQ(attribute(document, "data-first"), "order4.00 KiBearly_update");
+  EXPECT_EQ(attribute(document, "data-second"),
+            "recompute\xE2\x88\x92"
+            "8.00 KiB+2.00 ms1 of 1");
+}
+
+TEST(Browser, ErrorsAreSeen) {
+  NEEDS_BROWSER();
+  EXPECT_EQ(attribute(document_of(timeline_html(made_up_timeline()), "nothing();"), "data-errors"),
+            "1");
+}
+
+TEST(Browser, DrawsThousandsOfBlocks) {
+  NEEDS_BROWSER();
+  PlanTimeline timeline = made_up_timeline();
+  for (int i = 0; i < 5000; ++i) {
+    timeline.blocks.push_back({{{"t" + std::to_string(i), {16}, "f32"}},
+                               "temporaries",
+                               64,
+                               mebibytes(3) + 8192 + 64 * i,
+                               0,
+                               1});
+  }
+  const std::string document = document_of(timeline_html(timeline));
+  EXPECT_EQ(attribute(document, "data-drawn"), "5004");
+  EXPECT_EQ(attribute(document, "data-errors"), "0");
+}
+
+TEST(Browser, NamesRunNoScript) {
+  NEEDS_BROWSER();
+  const std::string evil = "</script><img src=x onerror=\"document.body.dataset.evil=1\"><b>";
+  PlanTimeline timeline = made_up_timeline(evil);
+  timeline.options.model.name = evil;
+  timeline.plan.techniques = {evil};
+  const std::string document = document_of(timeline_html(timeline), pointer_over(1));
+  EXPECT_EQ(attribute(document, "data-drawn"), "4");
+  EXPECT_EQ(attribute(document, "data-evil"), "nothing");
+  EXPECT_EQ(document.find("<img"), document.npos);
+}
+
+TEST(Browser, FrontierShowsEveryPoint) {
+  NEEDS_BROWSER();
+  TrainOptions options;
+  options.budget_bytes = mebibytes(64);
+  const std::string document = document_of(
+      frontier_html(made_up_frontier(), options, {"quiet", {{"other", mebibytes(300), 0.02}}}),
+      note("planned", "document.querySelectorAll('.planned').length") +
+          note("estimates", "document.querySelectorAll('.estimate').length") +
+          note("measured", "document.querySelectorAll('.measured').length") +
+          note("rows", "byId('rows').rows[1].textContent"));
+  EXPECT_EQ(attribute(document, "data-planned"), "2");
+  EXPECT_EQ(attribute(document, "data-estimates"), "1");
+  EXPECT_EQ(attribute(document, "data-measured"), "1");
+  EXPECT_EQ(attribute(document, "data-errors"), "0");
+  EXPECT_EQ(attribute(document, "data-rows"),
+            "40.0 MiB24.0 MiB15.0 ms1.50xsame_mathmicrobatch: 2 of 8 \xE2\x97\x80 fits the budget");
+}
+
+}  // namespace
+}  // namespace thimble::report_test
