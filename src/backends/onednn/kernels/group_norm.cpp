@@ -4,11 +4,11 @@
 #include "backends/onednn/normalisation.h"
 #include "base/parallel.h"
 
-// Group norm by batch norm's vector kernels: an image's sums by channel are joined to its groups'
-// (Chan's formula, in double: the shifted sums of each channel lose nothing to a common mean), and
-// each channel then has its group's mean and deviation. A unit is the fewest channel blocks that
-// hold whole groups: one block where its lanes divide into groups. Its lines stay in the cache
-// between the two passes.
+// Group norm by batch norm's vector kernels: an image's sums by channel, each shifted by the
+// channel's first value, are joined in double to its groups' as distances from the group's first
+// channel, so that nothing is lost to a common mean; each channel then has its group's mean and
+// deviation. A unit is the fewest channel blocks that hold whole groups: one block where its lanes
+// divide into groups. Its lines stay in the cache between the two passes.
 
 namespace thimble::onednn {
 namespace {
@@ -79,14 +79,22 @@ vector::NormBackward at(vector::NormBackward a, int64_t n, int64_t block) {
 }
 
 struct Group {
-  double count = 0, mean = 0, squares = 0;  // values, their mean, squared distances from it
+  int64_t channels = 0;
+  double origin = 0;  // the first channel's mean
+  // Over channels: of their means' distances from the origin, of these squared, of the squared
+  // distances of a channel's values from its mean.
+  double sum = 0, squares = 0, within = 0;
 
-  void join(double n, double m, double q) {
-    const double total = count + n;
-    const double distance = m - mean;
-    squares += q + distance * distance * count * n / total;
-    mean += distance * n / total;
-    count = total;
+  void add(double mean, double squared_distances) {
+    if (channels++ == 0) origin = mean;
+    sum += mean - origin;
+    squares += (mean - origin) * (mean - origin);
+    within += squared_distances;
+  }
+  double mean() const { return origin + sum / static_cast<double>(channels); }
+  double variance(double pixels) const {
+    const auto n = static_cast<double>(channels);
+    return (within / pixels + std::max(0.0, squares - sum * sum / n)) / n;
   }
 };
 
@@ -102,18 +110,24 @@ struct Unit {
         last_block(std::min(first_block + u.blocks, v.blocks)),
         first_group(first_block * vector::lanes() / u.width) {}
 
-  // Of lane `i` of `block`, counted from the unit's first.
-  int64_t group(int64_t block, int64_t i) const {
-    return (block * vector::lanes() + i) / units.width - first_group;
+  // Calls body(lane, its group counted from the unit's first) for the channels of `block`.
+  template <class Body>
+  void each_lane(const vector::View& one, int64_t block, const Body& body) const {
+    const int64_t before = (block - first_block) * vector::lanes();
+    const int64_t count = std::min<int64_t>(one.channels, vector::lanes());
+    int64_t group = before / units.width;
+    int64_t left = units.width - before % units.width;
+    for (int64_t i = 0; i < count; ++i) {
+      body(i, group);
+      if (--left > 0) continue;
+      left = units.width;
+      ++group;
+    }
   }
   int64_t last_group(const vector::View& v) const {
     return std::min(last_block * vector::lanes(), v.channels) / units.width;
   }
 };
-
-int64_t lanes_of(const vector::View& one) {
-  return std::min<int64_t>(one.channels, vector::lanes());
-}
 
 class ForwardKernel : public Kernel {
  public:
@@ -155,31 +169,29 @@ class ForwardKernel : public Kernel {
       const vector::NormForward a = at(args, n, block);
       vector::Sums sums;
       k.norm_sums(a, 0, 0, a.view.pixels, sums);
-      for (int64_t i = 0; i < lanes_of(a.view); ++i) {
+      unit.each_lane(a.view, block, [&](int64_t i, int64_t g) {
         const double shifted = sums.first[i] / pixels;
-        const double squares = std::max(0.0, sums.second[i] - sums.first[i] * shifted);
-        groups[unit.group(block, i)].join(pixels, shifted + static_cast<double>(a.src[i]), squares);
-      }
+        groups[g].add(static_cast<double>(a.src[i]) + shifted,
+                      std::max(0.0, sums.second[i] - sums.first[i] * shifted));
+      });
     }
     float mean[kMax], inv_std[kMax];
-    const int64_t last_group = unit.last_group(args.view);
-    for (int64_t g = unit.first_group; g < last_group; ++g) {
-      const Group& group = groups[g - unit.first_group];
-      const double variance = group.squares / group.count;
-      mean[g - unit.first_group] = static_cast<float>(group.mean);
-      inv_std[g - unit.first_group] =
-          static_cast<float>(1 / std::sqrt(variance + static_cast<double>(args.epsilon)));
-      const int64_t place = n * units_.groups + g;
-      if (args.mean != nullptr) args.mean[place] = mean[g - unit.first_group];
-      if (args.inv_std != nullptr) args.inv_std[place] = inv_std[g - unit.first_group];
+    const int64_t count = unit.last_group(args.view) - unit.first_group;
+    for (int64_t g = 0; g < count; ++g) {
+      const double variance = groups[g].variance(pixels);
+      mean[g] = static_cast<float>(groups[g].mean());
+      inv_std[g] = static_cast<float>(1 / std::sqrt(variance + static_cast<double>(args.epsilon)));
+      const int64_t place = n * units_.groups + unit.first_group + g;
+      if (args.mean != nullptr) args.mean[place] = mean[g];
+      if (args.inv_std != nullptr) args.inv_std[place] = inv_std[g];
     }
     for (int64_t block = unit.first_block; block < unit.last_block; ++block) {
       vector::NormForward a = at(args, n, block);
       float channel_mean[kMax] = {}, channel_inv_std[kMax] = {};
-      for (int64_t i = 0; i < lanes_of(a.view); ++i) {
-        channel_mean[i] = mean[unit.group(block, i)];
-        channel_inv_std[i] = inv_std[unit.group(block, i)];
-      }
+      unit.each_lane(a.view, block, [&](int64_t i, int64_t g) {
+        channel_mean[i] = mean[g];
+        channel_inv_std[i] = inv_std[g];
+      });
       a.mean = channel_mean;
       a.inv_std = channel_inv_std;
       k.norm_apply(a, 0, 0, a.view.pixels);
@@ -246,10 +258,10 @@ class BackwardKernel : public Kernel {
     float channel_mean[kMax] = {}, channel_inv_std[kMax] = {};
     const auto block_of = [&](int64_t block) {
       vector::NormBackward a = at(args, n, block);
-      for (int64_t i = 0; i < lanes_of(a.view); ++i) {
-        channel_mean[i] = mean[unit.group(block, i)];
-        channel_inv_std[i] = inv_std[unit.group(block, i)];
-      }
+      unit.each_lane(a.view, block, [&](int64_t i, int64_t g) {
+        channel_mean[i] = mean[g];
+        channel_inv_std[i] = inv_std[g];
+      });
       a.mean = channel_mean;
       a.inv_std = channel_inv_std;
       return a;
@@ -259,25 +271,28 @@ class BackwardKernel : public Kernel {
       const vector::NormBackward a = block_of(block);
       vector::Sums sums;
       k.norm_diff_sums(a, 0, 0, a.view.pixels, sums);
-      for (int64_t i = 0; i < lanes_of(a.view); ++i) {
-        const int64_t g = unit.group(block, i);
+      unit.each_lane(a.view, block, [&](int64_t i, int64_t g) {
         parameters[block].first[i] += sums.first[i];
         parameters[block].second[i] += sums.second[i] * static_cast<double>(channel_inv_std[i]);
         group_g[g] += sums.first[i] * static_cast<double>(a.gamma[i]);
         group_gx[g] += sums.second[i] * static_cast<double>(a.gamma[i]);
-      }
+      });
     }
     if (args.diff_src == nullptr) return;
     const auto count = static_cast<double>(units_.width * args.view.pixels);
+    double centre[kMax], slope[kMax];
+    for (int64_t g = 0; g < unit.last_group(args.view) - unit.first_group; ++g) {
+      const auto inv = static_cast<double>(inv_std[g]);
+      centre[g] = inv * group_g[g] / count;
+      slope[g] = inv * inv * inv * group_gx[g] / count;
+    }
     for (int64_t block = unit.first_block; block < unit.last_block; ++block) {
       const vector::NormBackward a = block_of(block);
       vector::Sums rest = {};  // centre and slope
-      for (int64_t i = 0; i < lanes_of(a.view); ++i) {
-        const int64_t g = unit.group(block, i);
-        const auto inv = static_cast<double>(inv_std[g]);
-        rest.first[i] = inv * group_g[g] / count;
-        rest.second[i] = inv * inv * inv * group_gx[g] / count;
-      }
+      unit.each_lane(a.view, block, [&](int64_t i, int64_t g) {
+        rest.first[i] = centre[g];
+        rest.second[i] = slope[g];
+      });
       k.norm_diff_apply(a, 0, 0, a.view.pixels, rest);
     }
   }
