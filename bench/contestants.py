@@ -27,8 +27,8 @@ class Thimble:
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         words = self.process.stdout.readline().split()
         assert words and words[0] == "ready", "bench_step did not start"
-        self.process_bytes, self.fixed_bytes, self.arena_bytes, self.lower_bound_bytes = \
-            (int(w) for w in words[1:])
+        self.process_bytes, self.fixed_bytes, self.arena_bytes, self.lower_bound_bytes, \
+            self.microbatches = (int(w) for w in words[1:])
         self.peak_bytes = 0
 
     def ask(self, line):
@@ -42,8 +42,7 @@ class Thimble:
         return float(seconds), float(loss)
 
     def profile(self, k):
-        self.ask(f"profile {k}")
-        count = int(self.process.stdout.readline().split()[1])
+        count = int(self.ask(f"profile {k}")[1])
         rows = [self.process.stdout.readline().rstrip("\n").split(" ", 2) for _ in range(count)]
         return sorted(((float(s), int(n), name) for s, n, name in rows), reverse=True)
 
@@ -75,6 +74,7 @@ class Torch:
         self.process.stdin.write("step\n")
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
+        self.peak_bytes = answer["peak_bytes"]
         return answer["seconds"], answer["loss"]
 
     def close(self):
@@ -82,13 +82,19 @@ class Torch:
         self.process.wait()
 
 
-def make_batches(path, count, shape, classes, seed=0):
-    """Random images and labels, `count` batches of (N, C, H, W)."""
+def make_batches(path, count, shape, classes, seed=0, by_example=False):
+    """Random images and labels, `count` batches of (N, C, H, W), whole or example by example."""
     import numpy
     import safetensors
     random = numpy.random.default_rng(seed)
     tensors = {}
     for k in range(count):
-        tensors[f"images.{k}"] = random.standard_normal(shape).astype("float32")
-        tensors[f"labels.{k}"] = random.integers(0, classes, shape[0]).astype("int32")
+        images = random.standard_normal(shape).astype("float32")
+        labels = random.integers(0, classes, shape[0]).astype("int32")
+        if not by_example:
+            tensors[f"images.{k}"], tensors[f"labels.{k}"] = images, labels
+            continue
+        for i in range(shape[0]):
+            tensors[f"images.{k}.{i}"] = images[i:i + 1]
+            tensors[f"labels.{k}.{i}"] = labels[i:i + 1]
     safetensors.save(path, tensors)

@@ -5,8 +5,9 @@
 //              BUDGET_MIB
 //
 // Writes its initial weights to WEIGHTS, then for each line:
-//   step K      trains on batch K of BATCHES ("images.K", "labels.K"); answers seconds and loss
-//   profile K   the same, and a line per kind of kernel: seconds, steps, name
+//   step K      trains on batch K of BATCHES ("images.K", "labels.K", or by example "images.K.N",
+//               "labels.K.N"); answers seconds and loss. A plan with microbatches reads by example
+//   profile K   trains on one (micro)batch; a line per kind of kernel: seconds, steps, name
 //   save FILE   writes weights and optimizer state
 #include <chrono>
 #include <cstring>
@@ -43,14 +44,63 @@ class Contestant {
   int64_t bytes(const std::string& name) const {
     return plan_.train.schedule.buffer(plan_.train.schedule.find(name)).bytes;
   }
-  void step(std::vector<double>* seconds) {
+  struct Result {
+    double seconds = 0;  // of computing: PyTorch finds its batch in memory, too
+    double loss = 0;     // mean over the batch
+  };
+  // Trains on batch `what` of `batches`, if any.
+  Result step(const SafetensorsReader* batches, const std::string& what) {
+    using Part = Executor::Part;
+    Result result;
     at<int32_t>("counter")[0] = steps_++;
-    seconds == nullptr ? executor_.run() : executor_.run_timed(0, *seconds);
+    const int64_t parts = plan_.numerics.microbatches;
+    if (parts > 1) result.seconds += timed([&] { executor_.run_part(Part::prepare); });
+    for (int64_t k = 0; k < parts; ++k) {
+      read(batches, what, k);
+      at<int32_t>("counter")[2] = static_cast<int32_t>(k * examples());
+      result.seconds +=
+          timed([&] { parts > 1 ? executor_.run_part(Part::body) : executor_.run(); });
+      result.loss += static_cast<double>(*at<float>("loss")) / static_cast<double>(parts);
+    }
+    if (parts > 1) result.seconds += timed([&] { executor_.run_part(Part::finish); });
+    return result;
+  }
+  // The seconds of each step of the schedule, for the first (micro)batch.
+  std::vector<double> profile(const SafetensorsReader* batches, const std::string& what) {
+    read(batches, what, 0);
+    std::vector<double> seconds;
+    executor_.run_timed(0, seconds);
+    return seconds;
   }
   void save(const std::string& path) { store_.save(path, true, {}); }
   const Plan& plan() const { return plan_; }
 
  private:
+  template <class Body>
+  static double timed(const Body& body) {
+    const auto begin = std::chrono::steady_clock::now();
+    body();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
+  int64_t examples() const { return bytes("labels") / int64_t{sizeof(int32_t)}; }
+
+  // Part `k` of the batch, straight to its place: nothing of the batch's size is held.
+  void read(const SafetensorsReader* batches, const std::string& what, int64_t k) {
+    if (batches == nullptr) return;
+    for (const std::string name : {"images", "labels"}) {
+      const std::string whole = str_cat(name, '.', what);
+      auto* to = at<std::byte>(name);
+      if (batches->has(whole)) {
+        batches->read(whole, to, bytes(name));
+        continue;
+      }
+      const int64_t each = bytes(name) / examples();
+      for (int64_t i = 0; i < examples(); ++i) {
+        batches->read(str_cat(whole, '.', k * examples() + i), to + i * each, each);
+      }
+    }
+  }
+
   Plan plan_;
   Arena arena_;
   Executor executor_;
@@ -89,7 +139,7 @@ int run(const std::vector<std::string>& args) {
   }
   contestant.save(args[6]);
   std::cout << "ready " << plan.process_bytes << ' ' << plan.fixed_bytes << ' ' << plan.arena_bytes
-            << ' ' << plan.lower_bound_bytes << std::endl;
+            << ' ' << plan.lower_bound_bytes << ' ' << plan.numerics.microbatches << std::endl;
   std::unique_ptr<SafetensorsReader> batches;
   if (args[7] != "-") batches = std::make_unique<SafetensorsReader>(args[7]);
   for (std::string line; std::getline(std::cin, line);) {
@@ -101,19 +151,13 @@ int run(const std::vector<std::string>& args) {
       std::cout << "saved" << std::endl;
       continue;
     }
-    if (batches != nullptr) {
-      batches->read("images." + what, contestant.at<void>("images"), contestant.bytes("images"));
-      batches->read("labels." + what, contestant.at<void>("labels"), contestant.bytes("labels"));
+    if (verb == "profile") {
+      print_profile(plan.train.schedule, contestant.profile(batches.get(), what));
+      continue;
     }
-    std::vector<double> seconds;
-    const auto begin = std::chrono::steady_clock::now();
-    contestant.step(verb == "profile" ? &seconds : nullptr);
-    const double took =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    const Contestant::Result result = contestant.step(batches.get(), what);
     std::cout.precision(9);
-    std::cout << took << ' ' << *contestant.at<float>("loss") << ' ' << peak_resident_bytes()
-              << std::endl;
-    if (verb == "profile") print_profile(plan.train.schedule, seconds);
+    std::cout << result.seconds << ' ' << result.loss << ' ' << peak_resident_bytes() << std::endl;
   }
   return 0;
 }

@@ -10,6 +10,7 @@ turn. Without --weights, PyTorch's initial values; without --batches, random ima
 
 import argparse
 import json
+import resource
 import sys
 import time
 
@@ -34,6 +35,7 @@ def parse_arguments():
     add("--weights", help="initial values, safetensors with thimble's names")
     add("--batches", help="safetensors with images.<k> and labels.<k>")
     add("--batch", type=int, default=32, help="examples in a step, when there are no --batches")
+    add("--microbatch", type=int, default=0, help="examples at a time, gradients summed; 0: all")
     add("--label-smoothing", type=float, default=0.0)
     add("--lr", type=float, default=0.1)
     add("--momentum", type=float, default=0.9)
@@ -112,11 +114,15 @@ class Trainer:
         images, labels = self.batches[self.done % len(self.batches)]
         begin = time.perf_counter()
         self.optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(self.model(images), labels, ignore_index=-1,
-                               label_smoothing=self.args.label_smoothing)
-        loss.backward()
+        size = self.args.microbatch or len(labels)
+        value = 0.0
+        for part, targets in zip(images.split(size), labels.split(size)):
+            loss = F.cross_entropy(self.model(part), targets, ignore_index=-1,
+                                   label_smoothing=self.args.label_smoothing)
+            loss = loss * (len(targets) / len(labels))
+            loss.backward()
+            value += loss.item()
         self.optimizer.step()
-        value = loss.item()
         seconds = time.perf_counter() - begin
         if self.done == 0 and self.args.gradients:
             self.save_gradients()
@@ -140,7 +146,8 @@ def serve(trainer):
         if line.strip() != "step":
             break
         seconds, loss = trainer.step()
-        print(json.dumps({"seconds": seconds, "loss": loss}), flush=True)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        print(json.dumps({"seconds": seconds, "loss": loss, "peak_bytes": peak}), flush=True)
 
 
 def run(trainer, args):

@@ -17,15 +17,8 @@ std::string norm_name(std::string conv_name) {
   return conv_name.replace(at, 4, "norm");
 }
 
-TensorId group_norm_act(GraphBuilder& b, const std::string& name, TensorId x,
-                        const std::string& activation, TensorId addend) {
-  // Eight channels a group, or the largest power of two that divides the channels.
-  const int64_t groups = b.shape(x)[1] / std::gcd(b.shape(x)[1], kGroupChannels);
-  x = b.layer("group_norm", name, {x}, {{"groups", groups}, {"epsilon", kEpsilon}});
-  if (addend != kNoTensor) x = b.layer("add", name + ".add", {x, addend});
-  if (activation != "none") x = b.layer(activation, name + "." + activation, {x});
-  return x;
-}
+// Eight channels a group, or the largest power of two that divides the channels.
+int64_t groups_of(int64_t channels) { return channels / std::gcd(channels, kGroupChannels); }
 
 }  // namespace
 
@@ -49,7 +42,12 @@ TensorId conv_norm_act(GraphBuilder& b, const ModelOptions& o, const std::string
                               {"stride", both(conv.stride)},
                               {"padding", ints({pad, pad, pad, pad})},
                               {"groups", conv.groups}});
-  if (o.norm == "group") return group_norm_act(b, norm_name(name), x, activation, addend);
+  if (o.norm == "group") {
+    return b.layer("group_norm", norm_name(name), {x, addend},
+                   {{"groups", groups_of(conv.out_channels)},
+                    {"epsilon", kEpsilon},
+                    {"activation", activation}});
+  }
   return b.layer("batch_norm", norm_name(name), {x, addend},
                  {{"training", int64_t{o.norm == "batch"}},
                   {"epsilon", kEpsilon},

@@ -1,68 +1,81 @@
 #include <cmath>
 
-#include "ops/core/gradient.h"
+#include "ops/core/normalisation.h"
 
-// Group normalisation (arXiv 1803.08494): each image and group of channels by itself.
-// N batch; C channels; G groups; A the H*W positions of a plane (1 for rank 2).
-// src, dst (N, C, H, W) or (N, C); gamma, beta (C); mean, inv_std (N, G).
+// Group normalisation (arXiv 1803.08494): each image and group of channels by itself, with the
+// residual addend and the activation that follow it in networks, as in batch norm. Letters and
+// shapes: ops/core/normalisation.h. G groups; mean, inv_std (N, G).
 
 namespace thimble {
 namespace {
 
-struct Groups {
-  int64_t n, c, a, g;
-  Groups(const Shape& src, const Attributes& attributes)
-      : n(src[0]),
-        c(src[1]),
-        a(src.elements() / (src[0] * src[1])),
-        g(attributes.integer("groups")) {}
+const std::string kName = "group_norm";
 
+struct Groups : Planes {
+  int64_t g;
+  Groups(const Shape& src, const Attributes& attributes)
+      : Planes(src), g(attributes.integer("groups")) {}
+
+  int64_t width() const { return c / g; }      // channels of a group
   int64_t count() const { return c / g * a; }  // values that share a mean
-  // Calls `body(i, channel)` for each element of group `ng` of N*G.
+  // Call `body(i)` for each element of plane `plane` of N*C, or of group `ng` of N*G.
   template <class Body>
-  void each(int64_t ng, const Body& body) const {
-    for (int64_t i = ng * count(); i < (ng + 1) * count(); ++i) body(i, i / a % c);
+  void each_in_plane(int64_t plane, const Body& body) const {
+    for (int64_t i = plane * a; i < (plane + 1) * a; ++i) body(i);
+  }
+  template <class Body>
+  void each_in_group(int64_t ng, const Body& body) const {
+    for (int64_t i = ng * count(); i < (ng + 1) * count(); ++i) body(i);
   }
 };
 
 struct Forward {
   template <class T>
   static void run(const OpCall& call) {
-    using Sum = Accumulator<T>;
     const Groups groups(call.in_shape(0), call.attributes);
-    const T* src = call.in<T>(0);
-    const T* gamma = call.in<T>(1);
-    const T* beta = call.in<T>(2);
-    T* dst = call.out<T>(0);
-    T* mean = call.out<T>(1);
-    T* inv_std = call.out<T>(2);
-    const Sum count(static_cast<double>(groups.count()));
-    const Sum epsilon(call.attributes.real("epsilon"));
     parallel_for(groups.n * groups.g, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t ng = begin; ng < end; ++ng) {
-        Sum sum(0), squares(0);
-        groups.each(ng, [&](int64_t i, int64_t) { sum += Sum(src[i]); });
-        const Sum center = sum / count;
-        groups.each(ng, [&](int64_t i, int64_t) {
-          const Sum distance = Sum(src[i]) - center;
-          squares += distance * distance;
-        });
-        const T m = T(center);
-        const T r = T(Sum(1) / std::sqrt(squares / count + epsilon));
-        if (mean != nullptr) mean[ng] = m;
-        if (inv_std != nullptr) inv_std[ng] = r;
-        groups.each(ng,
-                    [&](int64_t i, int64_t c) { dst[i] = (src[i] - m) * r * gamma[c] + beta[c]; });
-      }
+      for (int64_t ng = begin; ng < end; ++ng) group<T>(call, groups, ng);
     });
+  }
+
+  template <class T>
+  static void group(const OpCall& call, const Groups& groups, int64_t ng) {
+    using Sum = Accumulator<T>;
+    const Activation activation = activation_of(kName, call.attributes);
+    const T* src = call.in<T>(0);
+    const T* addend = call.in<T>(1);
+    T* dst = call.out<T>(0);
+    const Sum count(static_cast<double>(groups.count()));
+    Sum sum(0), squares(0);
+    groups.each_in_group(ng, [&](int64_t i) { sum += Sum(src[i]); });
+    const Sum center = sum / count;
+    groups.each_in_group(ng, [&](int64_t i) {
+      const Sum distance = Sum(src[i]) - center;
+      squares += distance * distance;
+    });
+    const T mean = T(center);
+    const T inv_std = T(Sum(1) / std::sqrt(squares / count + Sum(call.attributes.real("epsilon"))));
+    if (call.has_output(1)) call.out<T>(1)[ng] = mean;
+    if (call.has_output(2)) call.out<T>(2)[ng] = inv_std;
+    for (int64_t p = ng * groups.width(); p < (ng + 1) * groups.width(); ++p) {
+      const Affine<T> affine(call.in<T>(2)[p % groups.c], call.in<T>(3)[p % groups.c], mean,
+                             inv_std);
+      groups.each_in_plane(p, [&](int64_t i) {
+        dst[i] =
+            activate(activation, addend != nullptr ? affine(src[i]) + addend[i] : affine(src[i]));
+      });
+      if (call.has_output(3)) groups.write_mask(p, activation, dst, call.out<uint8_t>(3));
+    }
   }
 };
 
+// First g, the gradient below the activation, and the parameters' sums, by channel; then diff_src,
+// by group. diff_src may lie over src or a diff_dst, and diff_addend over a diff_dst: g is then
+// read back from diff_addend, never made twice.
 struct Backward {
   template <class T>
   static void run(const OpCall& call) {
     const Groups groups(call.in_shape(0), call.attributes);
-    // Parameters first: diff_src may overwrite src or diff_dst.
     parallel_for(groups.c, 1, [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) parameters<T>(call, groups, c);
     });
@@ -73,53 +86,74 @@ struct Backward {
   }
 
   template <class T>
+  static Affine<T> affine(const OpCall& call, const Groups& groups, int64_t plane) {
+    const int64_t c = plane % groups.c, ng = plane / groups.width();
+    return {call.in<T>(3)[c], call.in<T>(4)[c], call.in<T>(5)[ng], call.in<T>(6)[ng]};
+  }
+
+  template <class T>
   static void parameters(const OpCall& call, const Groups& groups, int64_t c) {
     using Sum = Accumulator<T>;
-    Sum sum_g(0), sum_gx(0);  // of diff_dst and of diff_dst * normalised src
-    for (int64_t n = 0; n < groups.n; ++n) {
-      const int64_t ng = n * groups.g + c / (groups.c / groups.g);
-      const Sum mean(call.in<T>(3)[ng]), inv_std(call.in<T>(4)[ng]);
-      const int64_t first = (n * groups.c + c) * groups.a;
-      for (int64_t i = first; i < first + groups.a; ++i) {
-        const Sum g(call.in<T>(1)[i]);
-        sum_g += g;
-        sum_gx += g * (Sum(call.in<T>(0)[i]) - mean) * inv_std;
-      }
+    const Upstream<T> upstream(call, groups, activation_of(kName, call.attributes));
+    const T* src = call.in<T>(0);
+    T* diff_addend = call.out<T>(1);
+    Sum sum_g(0), sum_gx(0);  // of g and of g * normalised src
+    for (int64_t plane = c; plane < groups.n * groups.c; plane += groups.c) {
+      const Affine<T> map = affine<T>(call, groups, plane);
+      const int64_t ng = plane / groups.width();
+      const Sum mean(call.in<T>(5)[ng]), inv_std(call.in<T>(6)[ng]);
+      groups.each_in_plane(plane, [&](int64_t i) {
+        const T g = upstream(i, map);
+        if (diff_addend != nullptr) diff_addend[i] = g;
+        sum_g += Sum(g);
+        sum_gx += Sum(g) * (Sum(src[i]) - mean) * inv_std;
+      });
     }
-    if (call.has_output(1)) call.out<T>(1)[c] = T(sum_gx);
-    if (call.has_output(2)) call.out<T>(2)[c] = T(sum_g);
+    if (call.has_output(2)) call.out<T>(2)[c] = T(sum_gx);
+    if (call.has_output(3)) call.out<T>(3)[c] = T(sum_g);
   }
 
   template <class T>
   static void data(const OpCall& call, const Groups& groups, int64_t ng) {
     using Sum = Accumulator<T>;
+    const Upstream<T> upstream(call, groups, activation_of(kName, call.attributes));
     const T* src = call.in<T>(0);
-    const T* diff_dst = call.in<T>(1);
-    const T* gamma = call.in<T>(2);
-    const T mean = call.in<T>(3)[ng];
-    const T inv_std = call.in<T>(4)[ng];
+    const T* gamma = call.in<T>(3);
+    const T mean = call.in<T>(5)[ng];
+    const T inv_std = call.in<T>(6)[ng];
     T* diff_src = call.out<T>(0);
-    Sum sum_g(0), sum_gx(0);  // of g = diff_dst * gamma and of g * (src - mean)
-    groups.each(ng, [&](int64_t i, int64_t c) {
-      const Sum g = Sum(diff_dst[i]) * Sum(gamma[c]);
-      sum_g += g;
-      sum_gx += g * (Sum(src[i]) - Sum(mean));
+    const T* ready = call.out<T>(1);
+    // Calls `body(i, g * gamma)` for each element of the group.
+    const auto each = [&](const auto& body) {
+      for (int64_t p = ng * groups.width(); p < (ng + 1) * groups.width(); ++p) {
+        const Affine<T> map = affine<T>(call, groups, p);
+        const T scale = gamma[p % groups.c];
+        groups.each_in_plane(p, [&](int64_t i) {
+          body(i, (ready != nullptr ? ready[i] : upstream(i, map)) * scale);
+        });
+      }
+    };
+    Sum sum_g(0), sum_gx(0);  // of g * gamma and of g * gamma * (src - mean)
+    each([&](int64_t i, T g) {
+      sum_g += Sum(g);
+      sum_gx += Sum(g) * (Sum(src[i]) - Sum(mean));
     });
     const Sum count(static_cast<double>(groups.count()));
     const T mean_g = T(sum_g / count);
     const T slope = T(sum_gx * Sum(inv_std) * Sum(inv_std) / count);
-    groups.each(ng, [&](int64_t i, int64_t c) {
-      diff_src[i] = inv_std * (diff_dst[i] * gamma[c] - mean_g - (src[i] - mean) * slope);
-    });
+    each([&](int64_t i, T g) { diff_src[i] = inv_std * (g - mean_g - (src[i] - mean) * slope); });
   }
 };
 
 std::vector<AttributeSpec> attribute_specs() {
-  return {{"groups", int64_t{1}, "channels are split into this many; must divide them"},
-          {"epsilon", 1e-5, "added to the variance"}};
+  std::vector<AttributeSpec> specs = {
+      {"groups", int64_t{1}, "channels are split into this many; must divide them"},
+      {"epsilon", 1e-5, "added to the variance"}};
+  add_activation_attributes(specs);
+  return specs;
 }
 
-void check_src(const OpShapes& s) {
+void check_groups(const OpShapes& s) {
   const Shape& src = s.inputs[0];
   require(src.rank() == 4 || src.rank() == 2,
           "group_norm: src must be (N, C, H, W) or (N, C), got ", src);
@@ -129,41 +163,22 @@ void check_src(const OpShapes& s) {
 }
 
 std::vector<TensorSpec> infer_forward(const OpShapes& s) {
-  check_src(s);
+  check_groups(s);
+  check_normalised(kName, s, 2);
   const Shape& src = s.inputs[0];
-  const Shape channels{src[1]};
-  for (size_t i : {size_t{1}, size_t{2}}) {
-    require(s.inputs[i] == channels, "group_norm: src ", src, " needs parameters of shape ",
-            channels, ", got ", s.inputs[i]);
-  }
   const Groups groups(src, s.attributes);
   require(groups.count() > 1, "group_norm: src ", src, " has one value in each of ", groups.g,
           " groups, whose variance is zero; use fewer groups");
   const Shape statistics{groups.n, groups.g};
-  return {{src}, {statistics}, {statistics}};
-}
-
-void gradient(GradientBuilder& g) {
-  const std::vector<bool> wanted = {g.wants(0), g.wants(1), g.wants(2)};
-  const auto diffs = g.emit("group_norm_backward",
-                            {g.input(0), g.diff_output(), g.input(1), g.output(1), g.output(2)},
-                            g.attributes(), wanted);
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    if (wanted[i]) g.set_diff_input(i, diffs[i]);
-  }
+  return {{src}, {statistics}, {statistics}, mask_spec(kName, s)};
 }
 
 OpDef backward() {
   OpDef def;
   def.name = "group_norm_backward";
-  def.summary = "gradient of group_norm";
+  def.summary = "gradient of group_norm; works with the sum of two diff_dst";
   def.attributes = attribute_specs();
-  def.inputs = {{"src"}, {"diff_dst"}, {"gamma"}, {"mean"}, {"inv_std"}};
-  def.outputs = {{"diff_src"}, {"diff_gamma"}, {"diff_beta"}};
-  def.infer = [](const OpShapes& s) {
-    return std::vector<TensorSpec>{{s.inputs[0]}, {s.inputs[2]}, {s.inputs[2]}};
-  };
-  def.in_place = {{1, 0}, {0, 0}};
+  define_normalisation_backward(def);
   def.flops = [](const OpShapes& s) { return 14 * s.inputs[0].elements(); };
   def.kernels = portable_kernels<Backward>();
   return def;
@@ -173,21 +188,30 @@ OpDef backward() {
 
 void define_group_norm(OpTable& table) {
   OpDef def;
-  def.name = "group_norm";
-  def.summary = "normalisation of each image's channel groups";
+  def.name = kName;
+  def.summary =
+      "normalisation of each image's channel groups, then an optional addend, then an "
+      "optional activation";
   def.onnx = "GroupNormalization";
   def.attributes = attribute_specs();
-  def.inputs = {{"src"}, {"gamma"}, {"beta"}};
-  def.outputs = {{"dst"}, {"mean"}, {"inv_std"}};
+  def.inputs = {{"src"}, {"addend", true}, {"gamma"}, {"beta"}};
+  def.outputs = {{"dst"}, {"mean"}, {"inv_std"}, {"mask"}};
   def.infer = infer_forward;
   def.parameters = [](const OpShapes& s) {
-    check_src(s);
+    check_groups(s);
     const Shape channels{s.inputs[0][1]};
-    return std::vector<Parameter>{{1, "weight", channels, {Init::Kind::constant, 1}, Role::weight},
-                                  {2, "bias", channels, {}, Role::weight}};
+    return std::vector<Parameter>{{2, "weight", channels, {Init::Kind::constant, 1}, Role::weight},
+                                  {3, "bias", channels, {}, Role::weight}};
   };
-  def.gradient = gradient;
-  def.saves = [](const OpShapes&) { return Saves{{0, 1}, {1, 2}}; };
+  def.gradient = [](GradientBuilder& g) {
+    normalisation_gradient(kName, g, g.output(1), g.output(2));
+  };
+  def.saves = [](const OpShapes& s) {
+    Saves saved = normalisation_saves(kName, s);
+    saved.outputs.insert(saved.outputs.end(), {1, 2});
+    return saved;
+  };
+  def.in_place = {{0, 0}, {1, 0}};
   def.spatial = [](const Attributes&) { return Spatial{Spatial::Kind::global, {}, {}, {}, {}}; };
   def.flops = [](const OpShapes& s) { return 8 * s.inputs[0].elements(); };
   def.kernels = portable_kernels<Forward>();

@@ -3,7 +3,7 @@
 #include "backends/nets.h"
 #include "support/sanitizers.h"
 
-// Batch norm with every fusion, on each layout that feature maps take.
+// Batch and group norm with every fusion, on each layout that feature maps take.
 
 namespace thimble {
 namespace {
@@ -15,6 +15,7 @@ struct Norm {
   bool addend = false;
   bool training = true;
   int64_t surroundings = 0;  // channels of the maps around; 0: as many
+  int64_t groups = 0;        // 0: batch norm
 };
 
 // images -> conv -> norm (+ the addend, which has another reader) -> conv.
@@ -25,8 +26,13 @@ Graph net(const Norm& n) {
   x = b.layer("conv2d", "wide", {x}, conv(around, 3));
   x = b.layer("conv2d", "conv", {x}, conv(n.channels, 1));
   const TensorId skip = n.addend ? b.layer("conv2d", "skip", {x}, conv(n.channels, 1)) : kNoTensor;
-  x = b.layer("batch_norm", "norm", {x, skip},
-              {{"activation", n.activation}, {"training", int64_t{n.training}}});
+  if (n.groups == 0) {
+    x = b.layer("batch_norm", "norm", {x, skip},
+                {{"activation", n.activation}, {"training", int64_t{n.training}}});
+  } else {
+    x = b.layer("group_norm", "norm", {x, skip},
+                {{"activation", n.activation}, {"groups", n.groups}});
+  }
   // Two readers: two gradients meet in the norm's backward.
   const TensorId left = b.layer("conv2d", "left", {x}, conv(around, 3));
   const TensorId right = b.layer("conv2d", "right", {x}, conv(around, 1));
@@ -36,7 +42,8 @@ Graph net(const Norm& n) {
 
 void check(const Norm& n) {
   SCOPED_TRACE(str_cat(n.images, ", ", n.channels, " channels, ", n.activation,
-                       n.addend ? ", addend" : "", n.training ? "" : ", frozen"));
+                       n.addend ? ", addend" : "", n.training ? "" : ", frozen", ", ", n.groups,
+                       " groups"));
   const Graph graph = net(n);
   check_net(graph, graph.find("sum"));
 }
@@ -87,6 +94,48 @@ TEST(BackendBatchNorm, AgreesOnVectorsWithoutAMap) {
     x = b.layer("flatten", "flatten", {x});
     x = b.layer("linear", "fc", {x}, {{"out_features", features}, {"bias", int64_t{0}}});
     x = b.layer("batch_norm", "norm", {x}, {{"activation", std::string("relu")}});
+    check_net(b.graph(), b.layer("linear", "out", {x}, {{"out_features", int64_t{3}}}));
+  }
+}
+
+void check_groups(const Shape& images, int64_t channels, int64_t groups, int64_t around = 0) {
+  for (const char* activation : {"none", "relu", "relu6"}) {
+    if (kSanitized && activation != std::string("relu6")) continue;
+    for (bool addend : {false, true}) {
+      check({images, channels, activation, addend, true, around, groups});
+    }
+  }
+}
+
+TEST(BackendGroupNorm, AgreesOnWholeChannelBlocks) {
+  for (int64_t groups : {1, 2, 4, 16}) check_groups({2, 3, 5, 4}, 32, groups);
+}
+
+TEST(BackendGroupNorm, AgreesOnGroupsAcrossBlocks) {
+  check_groups({2, 3, 5, 4}, 48, 2);  // three blocks of 16 hold two groups
+  check_groups({2, 3, 5, 4}, 48, 4);
+}
+
+TEST(BackendGroupNorm, AgreesOnChannelsLast) {
+  for (int64_t groups : {2, 4, 5}) check_groups({2, 3, 5, 4}, 20, groups);
+  check_groups({1, 3, 3, 3}, 3, 1);
+}
+
+TEST(BackendGroupNorm, AgreesOnATailAmongWholeBlocks) {
+  for (int64_t groups : {2, 5, 10}) check_groups({2, 3, 4, 4}, 20, groups, 256);
+}
+
+// Few enough units that backward's images are split among threads.
+TEST(BackendGroupNorm, AgreesOnManyImages) { check_groups({5, 3, 19, 13}, 16, 2); }
+
+TEST(BackendGroupNorm, AgreesOnVectorsWithoutAMap) {
+  for (int64_t features : {32, 20}) {
+    GraphBuilder b("net");
+    TensorId x = b.images({6, 4, 2, 2});
+    x = b.layer("flatten", "flatten", {x});
+    x = b.layer("linear", "fc", {x}, {{"out_features", features}, {"bias", int64_t{0}}});
+    x = b.layer("group_norm", "norm", {x},
+                {{"groups", int64_t{4}}, {"activation", std::string("relu")}});
     check_net(b.graph(), b.layer("linear", "out", {x}, {{"out_features", int64_t{3}}}));
   }
 }

@@ -4,8 +4,10 @@
 #include <vector>
 
 #include "autodiff/differentiate.h"
+#include "base/random.h"
 #include "models/model.h"
 #include "support/check_net.h"
+#include "transforms/recompute.h"
 
 namespace thimble::transforms_test {
 
@@ -39,6 +41,33 @@ inline std::vector<std::vector<std::byte>> trained_state(const Graph& graph, con
     if (kept) state.push_back(run.bytes(graph.find(t.name)));
   }
   return state;
+}
+
+// Any valid plan: the chain [first, last) is kept, or split somewhere and its first part run again.
+inline void draw_actions(const RandomStream& random, uint64_t& draws, int32_t first, int32_t last,
+                         RecomputePlan& plan) {
+  if (first == last) return;
+  if (last - first > 1 && random.below(draws++, 3) == 0) {
+    const auto split = static_cast<int32_t>(first + 1 + random.below(draws++, last - first - 1));
+    for (int32_t s = first; s < split; ++s) plan.actions.push_back({false, s});
+    draw_actions(random, draws, split, last, plan);
+    draw_actions(random, draws, first, split, plan);
+    return;
+  }
+  plan.lean[static_cast<size_t>(first)] = random.below(draws++, 2) == 0;
+  plan.actions.push_back({false, first});
+  draw_actions(random, draws, first + 1, last, plan);
+  plan.actions.push_back({true, first});
+}
+
+inline RecomputePlan drawn_plan(const Graph& graph, uint64_t seed) {
+  RecomputePlan plan;
+  plan.stage_begins = cut_into_stages(graph);
+  plan.lean.resize(plan.stage_begins.size() - 1);
+  const RandomStream random(seed, 7);
+  uint64_t draws = 0;
+  draw_actions(random, draws, 0, static_cast<int32_t>(plan.lean.size()), plan);
+  return plan;
 }
 
 }  // namespace thimble::transforms_test

@@ -13,15 +13,18 @@ using transforms_test::trained_state;
 using transforms_test::training_graph;
 
 TEST(Masks, GiveTheSameBits) {
-  std::vector<std::string> names = {"resnet18_cifar"};
-  if (!kSanitized) names.insert(names.end(), {"resnet50", "mobilenet_v2"});
-  for (const std::string& model : names) {
-    const Graph forward = small_net(model, 3);
+  std::vector<std::pair<std::string, std::string>> nets = {{"resnet18_cifar", "batch"}};
+  if (!kSanitized) {
+    nets.insert(nets.end(),
+                {{"resnet50", "batch"}, {"mobilenet_v2", "batch"}, {"resnet18_cifar", "group"}});
+  }
+  for (const auto& [model, norm] : nets) {
+    const Graph forward = small_net(model, 3, norm);
     const Graph plain = training_graph(forward);
     const Graph masked = training_graph(use_masks(forward));
     for (const std::string& backend : backend_names()) {
       EXPECT_TRUE(trained_state(plain, plain, backend) == trained_state(masked, plain, backend))
-          << model << " on " << backend;
+          << model << ", " << norm << " norm, on " << backend;
     }
   }
 }

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "support/allocations.h"
 #include "support/sanitizers.h"
 #include "transforms/fixtures.h"
 
@@ -12,6 +13,7 @@ namespace {
 
 constexpr int64_t kBatch = 6;
 
+using transforms_test::drawn_plan;
 using transforms_test::training_graph;
 
 Graph forward_of(const std::string& model, const std::string& norm) {
@@ -68,6 +70,7 @@ State trained_in_parts(const Graph& whole, const Values& inputs, const Graph& gr
   State state;
   const TensorId images = graph.find("images");
   const TensorId labels = graph.find("labels");
+  const TensorId counter = graph.find("counter");
   for (int step = 0; step < steps; ++step) {
     run.executor().run_part(Executor::Part::prepare);
     state.loss = 0;
@@ -75,6 +78,11 @@ State trained_in_parts(const Graph& whole, const Values& inputs, const Graph& gr
       const Values part = rows(whole, inputs, graph, k * (kBatch / graph.microbatches));
       run.set(images, part[static_cast<size_t>(images)]);
       run.set(labels, part[static_cast<size_t>(labels)]);
+      if (counter != kNoTensor) {
+        std::vector<double> at = inputs[static_cast<size_t>(whole.find("counter"))];
+        at[2] = static_cast<double>(k * (kBatch / graph.microbatches));
+        run.set(counter, at);
+      }
       run.executor().run_part(Executor::Part::body);
       state.loss += run.get(graph.find("loss"))[0] / static_cast<double>(graph.microbatches);
     }
@@ -125,6 +133,100 @@ TEST(Microbatch, MeansTheSameAsTheWholeBatch) {
         }
       }
     }
+  }
+}
+
+// Draws, with the momentum at zero: after a step without weight decay it is the gradient.
+Values first_step_inputs(const Graph& graph) {
+  Values inputs = draw_inputs(graph, 3, 8);  // no label without a class
+  for (size_t t = 0; t < graph.tensors.size(); ++t) {
+    if (graph.tensors[t].role == Role::optimizer) std::ranges::fill(inputs[t], 0);
+  }
+  const TensorId counter = graph.find("counter");
+  if (counter != kNoTensor) inputs[static_cast<size_t>(counter)][2] = 0;  // the whole batch
+  return inputs;
+}
+
+std::vector<double> momentum_of(const Graph& graph, State state) {
+  std::vector<double> momentum;
+  size_t at = 0;
+  for (const Tensor& t : graph.tensors) {
+    if (t.role != Role::weight && t.role != Role::optimizer) continue;
+    const auto begin = state.all.begin() + static_cast<std::ptrdiff_t>(at);
+    at += static_cast<size_t>(t.shape.elements());
+    if (t.role == Role::optimizer)
+      momentum.insert(momentum.end(), begin, begin + t.shape.elements());
+  }
+  return momentum;
+}
+
+const OptimizerSpec kMomentum = {"sgd", {{"momentum", 0.9}}};
+
+// The gradients themselves, with parts of the forward pass run again or not.
+void expect_gradients_of_the_whole_batch(const Graph& forward, int64_t count, uint64_t seed) {
+  const Graph whole = training_graph(forward, kMomentum);
+  const Values inputs = first_step_inputs(whole);
+  const Graph part =
+      accumulate_gradients(training_graph(with_batch(forward, kBatch / count), kMomentum), count);
+  const Graph again = recompute(part, drawn_plan(part, seed));
+  EXPECT_GT(again.nodes.size(), part.nodes.size());
+  for (const std::string& backend : backend_names()) {
+    const State expected = trained_whole(whole, inputs, backend, 1);
+    const State kept = trained_in_parts(whole, inputs, part, backend, 1);
+    const State rerun = trained_in_parts(whole, inputs, again, backend, 1);
+    const double distance =
+        relative_distance(momentum_of(part, kept), momentum_of(whole, expected));
+    EXPECT_LT(distance, 1e-4) << count << " parts on " << backend;
+    EXPECT_NEAR(kept.loss, expected.loss, 1e-5);
+    EXPECT_EQ(rerun.all, kept.all) << "recomputed, " << count << " parts on " << backend;
+  }
+}
+
+TEST(Microbatch, GradientsAreThoseOfTheWholeBatchAlsoWhenRecomputed) {
+  std::vector<std::string> names = {"mobilenet_v1_patch"};
+  if (!kSanitized) names.insert(names.end(), {"resnet50", "resnet18_cifar"});
+  for (const std::string& model : names) {
+    for (const char* norm : {"group", "frozen"}) {
+      SCOPED_TRACE(str_cat(model, ", norm ", norm));
+      expect_gradients_of_the_whole_batch(forward_of(model, norm), 3, 1);
+    }
+  }
+}
+
+// Dropout draws for an example what it draws for it in the whole batch: counter[2] says where a
+// part begins.
+TEST(Microbatch, DropoutDrawsAsInTheWholeBatch) {
+  ModelOptions o;
+  o.batch = kBatch;
+  o.width = 0.25;
+  o.height = 32;
+  o.norm = "group";
+  o.variants = {{"dropout", "0.5"}};
+  const Graph forward = build_model("mobilenet_v2", o);
+  ASSERT_NE(forward.find("counter"), kNoTensor);
+  for (int64_t count : {2, 6}) expect_gradients_of_the_whole_batch(forward, count, 2);
+}
+
+TEST(Microbatch, ARecomputedStepAllocatesNothing) {
+  if (!can_count_allocations()) GTEST_SKIP() << "the sanitizer owns the heap";
+  const Graph forward = with_batch(forward_of("resnet18_cifar", "group"), 2);
+  const Graph part = accumulate_gradients(training_graph(forward, kMomentum), 3);
+  const Graph graph = recompute(part, drawn_plan(part, 1));
+  for (const std::string& backend : backend_names()) {
+    ArenaRun run(graph, backend);
+    run.set(draw_inputs(graph, 3, 8));
+    const auto step = [&] {
+      run.executor().run_part(Executor::Part::prepare);
+      for (int64_t k = 0; k < graph.microbatches; ++k)
+        run.executor().run_part(Executor::Part::body);
+      run.executor().run_part(Executor::Part::finish);
+    };
+    step();
+    start_counting_allocations();
+    step();
+    const Allocations a = stop_counting_allocations();
+    EXPECT_EQ(a.own, 0) << backend;
+    EXPECT_EQ(a.onednn_live_bytes, 0) << backend;
   }
 }
 

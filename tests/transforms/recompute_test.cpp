@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "base/random.h"
 #include "models/zoo.h"
 #include "support/sanitizers.h"
 #include "transforms/fixtures.h"
@@ -10,36 +9,10 @@
 namespace thimble {
 namespace {
 
+using transforms_test::drawn_plan;
 using transforms_test::small_net;
 using transforms_test::trained_state;
 using transforms_test::training_graph;
-
-// Any valid plan: the chain [first, last) is kept, or split somewhere and its first part run again.
-void draw_actions(const RandomStream& random, uint64_t& draws, int32_t first, int32_t last,
-                  RecomputePlan& plan) {
-  if (first == last) return;
-  if (last - first > 1 && random.below(draws++, 3) == 0) {
-    const auto split = static_cast<int32_t>(first + 1 + random.below(draws++, last - first - 1));
-    for (int32_t s = first; s < split; ++s) plan.actions.push_back({false, s});
-    draw_actions(random, draws, split, last, plan);
-    draw_actions(random, draws, first, split, plan);
-    return;
-  }
-  plan.lean[static_cast<size_t>(first)] = random.below(draws++, 2) == 0;
-  plan.actions.push_back({false, first});
-  draw_actions(random, draws, first + 1, last, plan);
-  plan.actions.push_back({true, first});
-}
-
-RecomputePlan drawn_plan(const Graph& graph, uint64_t seed) {
-  RecomputePlan plan;
-  plan.stage_begins = cut_into_stages(graph);
-  plan.lean.resize(plan.stage_begins.size() - 1);
-  const RandomStream random(seed, 7);
-  uint64_t draws = 0;
-  draw_actions(random, draws, 0, static_cast<int32_t>(plan.lean.size()), plan);
-  return plan;
-}
 
 void expect_same_bits(const Graph& plain, const Graph& rewritten) {
   for (const std::string& backend : backend_names()) {

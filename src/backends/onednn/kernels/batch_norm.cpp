@@ -1,5 +1,4 @@
-#include "backends/onednn/onednn.h"
-#include "backends/onednn/vector/vector.h"
+#include "backends/onednn/normalisation.h"
 #include "base/parallel.h"
 
 // Our own kernels: one pass for the sums and one for the result, with the addition and the
@@ -7,41 +6,6 @@
 
 namespace thimble::onednn {
 namespace {
-
-vector::View view_of(const Context& c, const Shape& s) {
-  vector::View v;
-  v.images = s[0];
-  v.pixels = s.rank() == 4 ? s[2] * s[3] : 1;
-  v.channels = s[1];
-  const int64_t lanes = vector::lanes();
-  v.blocks = (v.channels + lanes - 1) / lanes;
-  if (s.rank() == 4 && c.formats.blocked()) {
-    v.image_stride = v.blocks * lanes * v.pixels;
-    v.block_stride = lanes * v.pixels;
-    v.pixel_stride = lanes;
-    v.padded = true;
-  } else {
-    v.image_stride = v.channels * v.pixels;
-    v.block_stride = lanes;
-    v.pixel_stride = v.channels;
-  }
-  return v;
-}
-
-vector::Activation activation_of(const Attributes& a) {
-  const std::string& name = a.text("activation");
-  if (name == "relu") return vector::Activation::relu;
-  return name == "relu6" ? vector::Activation::relu6 : vector::Activation::none;
-}
-
-Layout layout_of(const Context& c, const Shape& s) {
-  return s.rank() == 4 ? c.formats.map_layout(s) : plain_layout(s);
-}
-
-// Bits by line and block: only these kernels read them.
-Layout mask_layout(const vector::View& v) {
-  return {"lines", v.images * v.pixels * v.blocks * vector::lanes() / 8};
-}
 
 // Channel blocks are independent. When they do not divide well among the threads, each block's
 // lines are split too.
@@ -141,24 +105,7 @@ class NormBackwardKernel : public Kernel {
       : args_(args), parts_(parts_of(args.view)) {}
 
   std::unique_ptr<BoundKernel> bind(const KernelBuffers& b) const override {
-    vector::NormBackward args = args_;
-    const auto in = [&](size_t i) {
-      return i < b.inputs.size() ? static_cast<float*>(b.inputs[i]) : nullptr;
-    };
-    const auto out = [&](size_t i) { return static_cast<float*>(b.outputs[i]); };
-    args.src = in(0);
-    args.diff_dst = in(1);
-    args.diff_dst_2 = in(2);
-    args.gamma = in(3);
-    args.beta = in(4);
-    args.mean = in(5);
-    args.inv_std = in(6);
-    args.dst = in(7);
-    args.mask = b.inputs.size() > 8 ? static_cast<const uint8_t*>(b.inputs[8]) : nullptr;
-    args.diff_src = out(0);
-    args.diff_addend = out(1);
-    args.diff_gamma = out(2);
-    args.diff_beta = out(3);
+    const vector::NormBackward args = with_addresses(args_, b);
     return bound([args, parts = parts_, sums = static_cast<vector::Sums*>(b.scratch)] {
       run(args, parts, sums);
     });
@@ -200,14 +147,8 @@ KernelChoice choose_either(const Context& c, bool replay) {
   args.training = c.node.attributes.integer("training") != 0;
   args.epsilon = static_cast<float>(c.node.attributes.real("epsilon"));
   args.momentum = static_cast<float>(c.node.attributes.real("momentum"));
-  KernelChoice choice = plain_choice(c);
-  const Layout layout = layout_of(c, c.in(0));
-  choice.inputs[0] = layout;
-  if (c.has(1)) choice.inputs[1] = layout;
-  choice.outputs[0] = layout;
-  if (c.makes(3)) choice.outputs[3] = mask_layout(args.view);
+  KernelChoice choice = forward_choice(c, args.view);
   choice.scratch_bytes = args.training && !replay ? scratch_for(args.view) : 0;
-  choice.implementation = vector::kernels().name;
   choice.kernel = std::make_shared<NormForwardKernel>(args, replay);
   return choice;
 }
@@ -221,17 +162,8 @@ std::optional<KernelChoice> choose_backward(const Context& c) {
   args.activation = activation_of(c.node.attributes);
   args.training = c.node.attributes.integer("training") != 0;
   args.epsilon = static_cast<float>(c.node.attributes.real("epsilon"));
-  KernelChoice choice = plain_choice(c);
-  const Layout layout = layout_of(c, c.in(0));
-  for (size_t i : {size_t{0}, size_t{1}, size_t{2}, size_t{7}}) {
-    if (c.has(i)) choice.inputs[i] = layout;
-  }
-  if (c.has(8)) choice.inputs[8] = mask_layout(args.view);
-  for (size_t i : {size_t{0}, size_t{1}}) {
-    if (c.makes(i)) choice.outputs[i] = layout;
-  }
+  KernelChoice choice = backward_choice(c, args.view);
   choice.scratch_bytes = scratch_for(args.view);
-  choice.implementation = vector::kernels().name;
   choice.kernel = std::make_shared<NormBackwardKernel>(args);
   return choice;
 }

@@ -79,7 +79,8 @@ struct Kernels {
                           int64_t stride);
   void (*norm_apply)(const NormForward&, int64_t block, int64_t begin, int64_t end);
   // Backward: sums of g and g*(x - mean), writing diff_addend on the way; diff_gamma and
-  // diff_beta from them; then diff_src.
+  // diff_beta from them, and in sums[0] the `centre` and `slope` that are left to subtract; then
+  // diff_src = gamma*inv_std*g - centre - slope*(x - mean).
   void (*norm_diff_sums)(const NormBackward&, int64_t block, int64_t begin, int64_t end, Sums&);
   void (*norm_diff_finish)(const NormBackward&, int64_t block, Sums* sums, int64_t parts,
                            int64_t stride);

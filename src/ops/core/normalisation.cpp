@@ -1,0 +1,91 @@
+#include "ops/core/normalisation.h"
+
+namespace thimble {
+
+Activation activation_of(const std::string& op, const Attributes& a) {
+  const std::string& name = a.text("activation");
+  if (name == "relu") return Activation::relu;
+  if (name == "relu6") return Activation::relu6;
+  require(name == "none", op, ": activation must be 'none', 'relu' or 'relu6', got '", name, "'");
+  return Activation::none;
+}
+
+void add_activation_attributes(std::vector<AttributeSpec>& specs) {
+  specs.push_back({"activation", std::string("none"), "none, relu or relu6, after the addend"});
+  specs.push_back(
+      {"mask", int64_t{0}, "1: keep what the activation let through as bits, not as dst"});
+}
+
+bool has_mask(const Attributes& a) { return a.integer("mask") != 0; }
+
+bool saves_activation(const std::string& op, const OpShapes& s) {
+  return s.has(1) && activation_of(op, s.attributes) != Activation::none;
+}
+
+void check_normalised(const std::string& op, const OpShapes& s, size_t parameters) {
+  const Shape& src = s.inputs[0];
+  require(src.rank() == 4 || src.rank() == 2, op, ": src must be (N, C, H, W) or (N, C), got ",
+          src);
+  require(!s.has(1) || s.shape(1) == src, op, ": the addend ", s.shape(1),
+          " must have the shape of src ", src);
+  const Shape channels{src[1]};
+  for (size_t i = 2; i < 2 + parameters; ++i) {
+    require(s.inputs[i] == channels, op, ": src ", src, " needs parameters of shape ", channels,
+            ", got ", s.inputs[i]);
+  }
+  activation_of(op, s.attributes);
+}
+
+TensorSpec mask_spec(const std::string& op, const OpShapes& s) {
+  const Planes planes(s.inputs[0]);
+  const bool made = saves_activation(op, s) && has_mask(s.attributes);
+  return {made ? Shape{planes.n, planes.c, planes.mask_row()} : Shape{}, ElementType::u8};
+}
+
+Saves normalisation_saves(const std::string& op, const OpShapes& s) {
+  Saves saved{{0, 2, 3}, {}};
+  if (saves_activation(op, s)) saved.outputs.push_back(has_mask(s.attributes) ? 3 : 0);
+  return saved;
+}
+
+void normalisation_gradient(const std::string& op, GradientBuilder& g, TensorId mean,
+                            TensorId inv_std) {
+  std::vector<TensorId> parts = g.diff_output_parts();
+  if (parts.empty()) return;
+  while (parts.size() > 2) {
+    parts[1] = g.emit("add", {parts[1], parts[2]})[0];
+    parts.erase(parts.begin() + 2);
+  }
+  const bool activated = activation_of(op, g.attributes()) != Activation::none;
+  const bool two = parts.size() == 2;
+  // Without mask and sum, the addend's gradient is diff_dst itself.
+  const bool makes_diff_addend = g.wants(1) && (activated || two);
+  if (g.wants(1) && !makes_diff_addend) g.set_diff_input(1, parts[0]);
+  const std::vector<bool> wanted = {g.wants(0), makes_diff_addend, g.wants(2), g.wants(3)};
+  if (std::find(wanted.begin(), wanted.end(), true) == wanted.end()) return;
+
+  std::vector<TensorId> inputs = {
+      g.input(0), parts[0], two ? parts[1] : kNoTensor, g.input(2), g.input(3), mean, inv_std};
+  if (activated && g.has_input(1)) {
+    const bool mask = has_mask(g.attributes());
+    if (mask) inputs.push_back(kNoTensor);
+    inputs.push_back(g.output(mask ? 3 : 0));
+  }
+  const auto diffs = g.emit(op + "_backward", std::move(inputs), g.attributes(), wanted);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i]) g.set_diff_input(i, diffs[i]);
+  }
+}
+
+void define_normalisation_backward(OpDef& def) {
+  def.inputs = {{"src"},  {"diff_dst"}, {"diff_dst_2", true}, {"gamma"},     {"beta"},
+                {"mean"}, {"inv_std"},  {"dst", true},        {"mask", true}};
+  def.outputs = {{"diff_src"}, {"diff_addend"}, {"diff_gamma"}, {"diff_beta"}};
+  def.infer = [](const OpShapes& s) {
+    return std::vector<TensorSpec>{{s.inputs[0]}, {s.inputs[0]}, {s.inputs[3]}, {s.inputs[3]}};
+  };
+  def.in_place = {{0, 0}, {1, 0}, {2, 0}, {1, 1}, {2, 1}, {7, 1}};
+  def.summed_inputs = {1, 2};
+}
+
+}  // namespace thimble
