@@ -11,16 +11,6 @@ namespace {
 
 constexpr int64_t kAlignment = 64;
 
-int64_t count_batches(const Dataset& dataset, const LoaderOptions& options) {
-  require(options.batch > 0, "batch is ", options.batch, "; needed at least 1");
-  const int64_t size = dataset.size();
-  if (!options.drop_last) return (size + options.batch - 1) / options.batch;
-  const int64_t step = options.batch * options.group;
-  require(size >= step, dataset.description(), ": ", size, " examples are fewer than one batch of ",
-          step);
-  return size / step * options.group;
-}
-
 // One number for each of the model's channels, from 1 or 3 numbers.
 std::array<float, 3> per_channel(const std::vector<float>& given, const std::vector<float>& natural,
                                  int64_t channels, const char* name) {
@@ -59,6 +49,16 @@ std::span<std::byte> piece(void* workspace, int64_t offset, int64_t bytes) {
 }
 
 }  // namespace
+
+int64_t count_batches(const Dataset& dataset, const LoaderOptions& options) {
+  require(options.batch > 0, "batch is ", options.batch, "; needed at least 1");
+  const int64_t size = dataset.size();
+  if (!options.drop_last) return (size + options.batch - 1) / options.batch;
+  const int64_t step = options.batch * options.group;
+  require(size >= step, dataset.description(), ": ", size, " examples are fewer than one batch of ",
+          step);
+  return size / step * options.group;
+}
 
 int64_t BatchLoader::workspace_bytes(const Dataset& dataset, const LoaderOptions& options) {
   return fitter_bytes(options) + round_up(dataset.scratch_bytes(options.decode_bytes), kAlignment);

@@ -40,6 +40,9 @@ struct BatchSlot {
   int32_t* labels = nullptr;  // (N); -1 where there is no example
 };
 
+// Batches in a pass over the data. UserError when there is none.
+int64_t count_batches(const Dataset& dataset, const LoaderOptions& options);
+
 // Yields batches while a second thread decodes the next one. What a batch holds depends on the
 // options, the epoch and the batch's number only. Nothing that grows is allocated after
 // construction: `workspace` and `slots` are all the memory for pictures.

@@ -115,6 +115,8 @@ Setup prepare(TrainOptions options, bool training) {
   complete_model(setup);
   setup.train_loader = loader_options(o, true);
   setup.test_loader = loader_options(o, false);
+  // Before a run folder is made.
+  if (setup.train_data) count_batches(*setup.train_data, setup.train_loader);
   reserve_data(setup);
   setup.request.forward = build_model(o.model.name, model_options(o.model));
   setup.training = training;

@@ -215,6 +215,7 @@ TEST(CliTrain, InterruptLeavesACheckpointAndTheLineThatContinues) {
     EXPECT_EQ(run.exit_code, code) << run.err;
     EXPECT_EQ(only_json(run)["interrupted"], true);
     EXPECT_EQ(only_json(run)["trained"], false);
+    EXPECT_GT(only_json(run)["peak_rss_bytes"], 1 << 20);
     EXPECT_CONTAINS(run.err, "thimble: ending this step; once more ends at once\n");
     const std::string line = THIMBLE_CLI " " + arguments + " --resume";
     EXPECT_CONTAINS(run.err, "thimble: interrupted; continue with: " + line + "\n");
@@ -225,6 +226,16 @@ TEST(CliTrain, InterruptLeavesACheckpointAndTheLineThatContinues) {
     EXPECT_EQ(only_json(rest)["interrupted"], false);
     EXPECT_TRUE(std::filesystem::exists(run_folder + "/model.safetensors"));
   }
+}
+
+TEST(CliTrain, ABatchLargerThanTheDataLeavesNoRunFolder) {
+  const TempDir dir;
+  write_digits(dir / "digits");
+  const Finished run = thimble("train --model lenet --batch 13 --data " + (dir / "digits") +
+                               " --run " + (dir / "run"));
+  EXPECT_EQ(run.exit_code, 2);
+  EXPECT_CONTAINS(run.err, "12 examples are fewer than one batch of 13");
+  EXPECT_FALSE(std::filesystem::exists(dir / "run"));
 }
 
 TEST(CliTrain, LineThatContinuesLeavesOutTheFirstWeights) {
