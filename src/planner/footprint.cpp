@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "base/bytes.h"
 #include "base/parallel.h"
@@ -15,7 +16,11 @@ namespace {
 
 // Pages that a run touches after planning: the code of kernels and libraries, checkpoint files, and
 // a little for each tensor that these hold. Measured over the zoo; see experiments/process-bytes.
-constexpr int64_t kLateBytesOneDnn = 5024 * kKiB;
+constexpr int64_t kLateBytesOneDnn = 4640 * kKiB;
+// oneDNN's kernels on small matrices ("brgconv") run code of the library, the others generated
+// code.
+constexpr const char* kLibraryKernels = "brg";
+constexpr int64_t kLateBytesPerLibraryKernel = 224 * kKiB;  // of each kind
 #ifdef THIMBLE_HAS_ONEDNN
 constexpr int64_t kLateBytesPortable = 2400 * kKiB;  // shared libraries come back in larger pieces
 #else
@@ -36,14 +41,20 @@ void start_threads() {
 
 int64_t late_bytes(const std::string& backend, const std::vector<const Program*>& programs) {
   int64_t tensors = 0;
+  std::set<std::string> library_kernels;
   for (const Program* p : programs) {
     const auto& buffers = p->schedule.buffers;
     tensors =
         std::max<int64_t>(tensors, std::count_if(buffers.begin(), buffers.end(),
                                                  [](const Buffer& b) { return b.persistent; }));
+    for (const Step& step : p->schedule.steps) {
+      if (step.implementation.starts_with(kLibraryKernels)) {
+        library_kernels.insert(step.op + step.implementation);
+      }
+    }
   }
   return (backend == "portable" ? kLateBytesPortable : kLateBytesOneDnn) +
-         kLateBytesPerTensor * tensors;
+         kLateBytesPerTensor * tensors + kLateBytesPerLibraryKernel * std::ssize(library_kernels);
 }
 
 // Addresses without memory behind them: kernels can be bound there before the arena exists.
