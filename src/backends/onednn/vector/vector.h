@@ -70,6 +70,8 @@ struct Sums {
   double second[kMaxLanes];
 };
 
+inline constexpr int64_t kGroupValues = 256;  // that of ops/core/groups.h
+
 struct Kernels {
   const char* name;
   // Forward: sums of (x - x0) and its square over lines [begin, end); then the statistics of a
@@ -90,6 +92,11 @@ struct Kernels {
   // m = momentum*m + (g + decay*w); w -= lr*m
   void (*sgd_momentum)(float* weights, const float* diff, float* velocity, float lr, float momentum,
                        float decay, int64_t count);
+  // Whole groups of ops/core/groups.h: smallest and largest value; codes from values; and back.
+  void (*group_range)(const float* src, float& low, float& high);
+  void (*encode_codes)(const float* src, float inverse, float zero, const uint32_t key[2],
+                       bool eight, uint8_t* codes);
+  void (*decode_codes)(const uint8_t* codes, float step, float zero, bool eight, float* dst);
 };
 
 // Blocks of 16 channels with AVX-512, of 8 otherwise.
