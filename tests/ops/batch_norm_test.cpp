@@ -49,7 +49,7 @@ TEST(BatchNorm, HoldsItsContractWithAMask) {
             .attributes = {act(activation), mask},
             .seed_parts = 2},
            {.inputs = inputs({2, 3, 3, 5}, addend), .attributes = {kFrozen, act(activation), mask}},
-           {.inputs = inputs({2, 19, 3, 5}),
+           {.inputs = inputs({2, 19, 3, 5}, false),
             .attributes = {act(activation), {"mask", int64_t{2}}}}});
     }
   }

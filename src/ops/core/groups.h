@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "ops/core/kernel.h"
+#include "ops/core/rounding.h"
 
 namespace thimble {
 
@@ -42,7 +43,8 @@ struct RoundingKey {
   const int32_t* counter = nullptr;
   uint32_t layer = 0;
 
-  // Two words for a group; its values make theirs from them by `mixed`.
+  // Two words for a group. Of number i that `mixed` makes of them, the low half rounds value i, the
+  // high half value i + 128.
   void of_group(const Groups& groups, int64_t g, uint32_t key[2]) const {
     const auto word = [&](int i) { return static_cast<uint32_t>(counter[i]); };
     const int64_t sample = g / groups.per_sample();
@@ -53,14 +55,6 @@ struct RoundingKey {
     key[1] = bits[1];
   }
 };
-
-// 32 bits for number `i` of a group: its low half rounds value i, its high half value i + 128.
-inline uint32_t mixed(const uint32_t key[2], uint32_t i) {
-  uint32_t x = i * 0x9E3779B9u + key[0];
-  x = (x ^ (x >> 16)) * 0x7FEB352Du + key[1];
-  x = (x ^ (x >> 15)) * 0x846CA68Bu;
-  return x ^ (x >> 16);
-}
 
 struct GroupScale {
   float step = 0;
@@ -101,8 +95,7 @@ void encode_group(const T* src, int64_t count, int64_t bits, const uint32_t key[
   std::memcpy(out + 4, &scale.zero, 4);
   const auto levels = static_cast<float>((1 << bits) - 1);
   const auto code = [&](int64_t i, uint32_t random) {
-    const float up = (static_cast<float>(random) + 0.5f) * 0x1p-16f;
-    float c = value(i) * scale.inverse - scale.zero + up;
+    float c = value(i) * scale.inverse - scale.zero + unit_of(random);
     c = c > 0 ? c : 0;  // what is not a number too
     return static_cast<uint32_t>(c < levels ? c : levels);
   };

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "ops/core/small_state.h"
+
 namespace thimble::vector {
 
 // Kernels for the channel-blocked and channels-last layouts, compiled once per instruction set.
@@ -97,6 +99,9 @@ struct Kernels {
   void (*encode_codes)(const float* src, float inverse, float zero, const uint32_t key[2],
                        bool eight, uint8_t* codes);
   void (*decode_codes)(const uint8_t* codes, float step, float zero, bool eight, float* dst);
+  // Blocks of ops/core/small_state.h.
+  void (*small_sgd)(const SmallSgd&, int64_t begin, int64_t end);
+  void (*small_adam)(const SmallAdam&, int64_t begin, int64_t end);
 };
 
 // Blocks of 16 channels with AVX-512, of 8 otherwise.
