@@ -197,24 +197,24 @@ Graph compress_saved(const Graph& training, int64_t bits) {
   return Compressor(training, bits).run();
 }
 
+Rewrite try_compress_saved(const Graph& training, int64_t bits) {
+  Graph graph = compress_saved(training, bits);
+  if (graph.nodes.size() == training.nodes.size()) {
+    return {std::nullopt, "nothing that waits for the backward pass is worth compressing"};
+  }
+  return {std::move(graph), ""};
+}
+
 const Technique& technique_compress_saved() {
   static const Technique technique = {
       .name = "compress_saved",
-      .summary = "What backward reads again waits in groups of 8 or 4 bits, rounded at random",
+      .summary = "What backward reads again waits in groups of 8 bits, rounded at random",
       .paper = "ActNN, arXiv 2104.14129",
       .stage = Technique::Stage::last,
       .allowance = "compress-saved",
-      .accepts = "keep activations for the backward pass in 8 or 4 bits, rounded at random",
+      .accepts = "keep activations for the backward pass in 8 bits, rounded at random",
       .promise = [](const Graph&) { return Promise::approximate; },
-      .options = {8, 4},
-      .apply = [](const Graph& training, int64_t bits) -> Rewrite {
-        Graph graph = compress_saved(training, bits);
-        if (graph.nodes.size() == training.nodes.size()) {
-          return {std::nullopt, "nothing that waits for the backward pass is worth compressing"};
-        }
-        return {std::move(graph), ""};
-      },
-      .describe = [](int64_t bits) { return str_cat("compress_saved: ", bits, " bits"); }};
+      .apply = [](const Graph& training, int64_t) { return try_compress_saved(training, 8); }};
   return technique;
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "graph/graph.h"
+#include "transforms/core/technique.h"
 
 namespace thimble {
 
@@ -11,5 +12,8 @@ namespace thimble {
 // unchanged; gradients are those of values that are right on average. The same graph when nothing
 // is worth it.
 Graph compress_saved(const Graph& training, int64_t bits);
+
+// The same, or why not.
+Rewrite try_compress_saved(const Graph& training, int64_t bits);
 
 }  // namespace thimble

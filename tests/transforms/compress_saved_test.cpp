@@ -144,6 +144,11 @@ TEST(CompressSaved, IsChosenWhenAllowedAndNeeded) {
   EXPECT_LT(plan.arena_bytes, exact.arena_bytes);
   EXPECT_EQ(plan.promise, Promise::approximate);
   EXPECT_EQ(exact.promise, Promise::bit_exact);
+  EXPECT_EQ(text_of(plan.numerics), "microbatch=1,compress_saved=1");
+  request.allow = {"compress-saved", "compress-saved-4bit"};
+  const Plan smaller = make_plan(request, {});
+  EXPECT_LT(smaller.arena_bytes, plan.arena_bytes);
+  EXPECT_EQ(text_of(smaller.numerics), "microbatch=1,compress_saved_4bit=1");
 }
 
 }  // namespace
