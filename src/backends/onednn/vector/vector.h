@@ -41,7 +41,7 @@ struct NormForward {
   float* running_var = nullptr;
   float* dst = nullptr;
   // One bit a lane, set where the activation lets the gradient pass: lanes/8 bytes for each line
-  // of each block, blocks innermost. Null: nobody asks.
+  // of each block, lines innermost. Null: nobody asks.
   uint8_t* mask = nullptr;
 };
 
