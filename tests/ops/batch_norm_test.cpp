@@ -42,13 +42,15 @@ TEST(BatchNorm, HoldsItsContractWithAMask) {
   for (const char* activation : {"none", "relu", "relu6"}) {
     for (bool addend : {false, true}) {
       SCOPED_TRACE(str_cat(activation, addend ? ", addend" : ""));
-      check_op("batch_norm",
-               {{.inputs = inputs({2, 3, 3, 5}, addend), .attributes = {act(activation), mask}},
-                {.inputs = inputs({3, 19, 2, 4}, addend),
-                 .attributes = {act(activation), mask},
-                 .seed_parts = 2},
-                {.inputs = inputs({2, 3, 3, 5}, addend),
-                 .attributes = {kFrozen, act(activation), mask}}});
+      check_op(
+          "batch_norm",
+          {{.inputs = inputs({2, 3, 3, 5}, addend), .attributes = {act(activation), mask}},
+           {.inputs = inputs({3, 19, 2, 4}, addend),
+            .attributes = {act(activation), mask},
+            .seed_parts = 2},
+           {.inputs = inputs({2, 3, 3, 5}, addend), .attributes = {kFrozen, act(activation), mask}},
+           {.inputs = inputs({2, 19, 3, 5}, false),
+            .attributes = {act(activation), {"mask", int64_t{2}}}}});
     }
   }
 }

@@ -4,6 +4,7 @@
 
 #include "backends/onednn/vector/vector.h"
 #include "backends/portable/portable.h"
+#include "backends/small_layout.h"
 
 namespace thimble {
 namespace onednn {
@@ -46,6 +47,7 @@ class OneDnnBackend : public Backend {
 
   KernelChoice reorder(const Shape& shape, ElementType type, const Layout& from,
                        const Layout& to) override {
+    if (small_layout(from) || small_layout(to)) return reorder_small(*this, shape, from, to);
     // A grouped convolution's weights have one dimension more in oneDNN's eyes.
     Desc from_desc = formats_.desc_of(shape, type, from);
     Desc to_desc = formats_.desc_of(shape, type, to);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "backends/small_layout.h"
+
 namespace thimble {
 namespace {
 
@@ -91,8 +93,14 @@ KernelChoice choose_portable(const Graph& graph, const Node& node,
   results.insert(results.end(), node.updates.begin(), node.updates.end());
   const Shape full =
       results.empty() || results[0] == kNoTensor ? Shape{} : graph.tensor(results[0]).shape;
+  const auto small = [&](TensorId t) {
+    return std::find_if(def.small.begin(), def.small.end(),
+                        [&](const SmallInput& s) { return node.inputs[s.input] == t; });
+  };
+  std::vector<TensorId> sharing = node.inputs;
+  std::erase_if(sharing, [&](TensorId t) { return small(t) != def.small.end(); });
   const Layout shared =
-      def.elementwise ? shared_layout(graph, node.inputs, full, layouts) : plain_layout(full);
+      def.elementwise ? shared_layout(graph, sharing, full, layouts) : plain_layout(full);
   KernelChoice choice;
   const auto prepare = [&](const std::vector<TensorId>& ids, std::vector<Layout>& wanted) {
     std::vector<TensorArg> args;
@@ -105,7 +113,10 @@ KernelChoice choose_portable(const Graph& graph, const Node& node,
       }
       const Tensor& tensor = graph.tensor(t);
       const bool same = def.elementwise && tensor.shape == full;
-      wanted.push_back(same ? shared : plain_layout(tensor.shape));
+      const auto in_blocks = small(t);
+      wanted.push_back(in_blocks != def.small.end() ? layout_of({shared, in_blocks->is_signed})
+                       : same                       ? shared
+                                                    : plain_layout(tensor.shape));
       args.push_back({nullptr, &tensor.shape, tensor.type, wanted.back().elements});
     }
     return args;
@@ -121,6 +132,7 @@ KernelChoice choose_portable(const Graph& graph, const Node& node,
 
 KernelChoice PortableBackend::reorder(const Shape& shape, ElementType, const Layout& from,
                                       const Layout& to) {
+  if (small_layout(from) || small_layout(to)) return reorder_small(*this, shape, from, to);
   throw InternalError(str_cat("the portable backend has one layout, asked to bring ", shape,
                               " from ", from.tag, " to ", to.tag));
 }

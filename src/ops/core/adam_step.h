@@ -8,6 +8,27 @@
 
 namespace thimble {
 
+// What a step number makes of the settings.
+struct AdamFactors {
+  double keep1, take1, keep2, take2, shrink, decay, step_size, root_correction, epsilon;
+};
+
+inline AdamFactors adam_factors(const Attributes& a, bool decoupled, double lr, int32_t step) {
+  const double t = step + 1.0;  // steps are counted from zero
+  const double beta1 = a.real("beta1");
+  const double beta2 = a.real("beta2");
+  const double decay = a.real("weight_decay");
+  return {.keep1 = beta1,
+          .take1 = 1 - beta1,
+          .keep2 = beta2,
+          .take2 = 1 - beta2,
+          .shrink = decoupled ? 1 - lr * decay : 1.0,
+          .decay = decoupled ? 0.0 : decay,
+          .step_size = lr / (1 - std::pow(beta1, t)),
+          .root_correction = std::sqrt(1 - std::pow(beta2, t)),
+          .epsilon = a.real("epsilon")};
+}
+
 // One step of Adam (arXiv 1412.6980) as PyTorch takes it, in one pass over memory. Weight decay is
 // added to the gradient, or shrinks the weights first when `kDecoupled` (AdamW, arXiv 1711.05101).
 template <bool kDecoupled>
@@ -19,21 +40,17 @@ struct AdamStep {
 
   template <class T>
   static void run(const OpCall& call) {
-    const Attributes& a = call.attributes;
     const auto lr = static_cast<double>(branch_value(call.in<T>(2)[0]));
-    const double t = call.in<int32_t>(3)[0] + 1.0;  // steps are counted from zero
-    const double beta1 = a.real("beta1");
-    const double beta2 = a.real("beta2");
-    const double decay = a.real("weight_decay");
-    const Factors<T> factors = {.keep1 = T(beta1),
-                                .take1 = T(1 - beta1),
-                                .keep2 = T(beta2),
-                                .take2 = T(1 - beta2),
-                                .shrink = T(kDecoupled ? 1 - lr * decay : 1.0),
-                                .decay = T(kDecoupled ? 0.0 : decay),
-                                .step_size = T(lr / (1 - std::pow(beta1, t))),
-                                .root_correction = T(std::sqrt(1 - std::pow(beta2, t))),
-                                .epsilon = T(a.real("epsilon"))};
+    const AdamFactors f = adam_factors(call.attributes, kDecoupled, lr, call.in<int32_t>(3)[0]);
+    const Factors<T> factors = {.keep1 = T(f.keep1),
+                                .take1 = T(f.take1),
+                                .keep2 = T(f.keep2),
+                                .take2 = T(f.take2),
+                                .shrink = T(f.shrink),
+                                .decay = T(f.decay),
+                                .step_size = T(f.step_size),
+                                .root_correction = T(f.root_correction),
+                                .epsilon = T(f.epsilon)};
     const T* diff = call.in<T>(1);
     T* weights = call.out<T>(0);
     T* exp_avg = call.out<T>(1);
@@ -78,16 +95,20 @@ inline std::vector<TensorSpec> infer_adam(const std::string& op, const OpShapes&
   return {};
 }
 
+inline std::vector<AttributeSpec> adam_attributes(const AttributeSpec& weight_decay) {
+  return {{"beta1", 0.9, "share of the old mean of gradients"},
+          {"beta2", 0.999, "share of the old mean of squared gradients"},
+          {"epsilon", 1e-8, "added to the root, against division by zero"},
+          weight_decay};
+}
+
 template <bool kDecoupled>
 void define_adam_step(OpTable& table, const std::string& name, const std::string& summary,
                       const AttributeSpec& weight_decay) {
   OpDef def;
   def.name = name;
   def.summary = summary;
-  def.attributes = {{"beta1", 0.9, "share of the old mean of gradients"},
-                    {"beta2", 0.999, "share of the old mean of squared gradients"},
-                    {"epsilon", 1e-8, "added to the root, against division by zero"},
-                    weight_decay};
+  def.attributes = adam_attributes(weight_decay);
   def.inputs = {{"weights"}, {"diff_weights"}, {"lr"}, {"counter"}, {"exp_avg"}, {"exp_avg_sq"}};
   def.infer = [name](const OpShapes& s) { return infer_adam(name, s); };
   def.parameters = [](const OpShapes& s) {

@@ -13,10 +13,14 @@ Activation activation_of(const std::string& op, const Attributes& a) {
 void add_activation_attributes(std::vector<AttributeSpec>& specs) {
   specs.push_back({"activation", std::string("none"), "none, relu or relu6, after the addend"});
   specs.push_back(
-      {"mask", int64_t{0}, "1: keep what the activation let through as bits, not as dst"});
+      {"mask", int64_t{0},
+       "1: keep what the activation let through as bits, not as dst; 2: also where src tells"});
 }
 
-bool has_mask(const Attributes& a) { return a.integer("mask") != 0; }
+bool makes_mask(const std::string& op, const Attributes& a, bool has_addend) {
+  const int64_t mask = a.integer("mask");
+  return activation_of(op, a) != Activation::none && (mask == 2 || (mask == 1 && has_addend));
+}
 
 bool saves_activation(const std::string& op, const OpShapes& s) {
   return s.has(1) && activation_of(op, s.attributes) != Activation::none;
@@ -38,13 +42,14 @@ void check_normalised(const std::string& op, const OpShapes& s, size_t parameter
 
 TensorSpec mask_spec(const std::string& op, const OpShapes& s) {
   const Planes planes(s.inputs[0]);
-  const bool made = saves_activation(op, s) && has_mask(s.attributes);
+  const bool made = makes_mask(op, s.attributes, s.has(1));
   return {made ? Shape{planes.n, planes.c, planes.mask_row()} : Shape{}, ElementType::u8};
 }
 
 Saves normalisation_saves(const std::string& op, const OpShapes& s) {
   Saves saved{{0, 2, 3}, {}};
-  if (saves_activation(op, s)) saved.outputs.push_back(has_mask(s.attributes) ? 3 : 0);
+  const bool mask = makes_mask(op, s.attributes, s.has(1));
+  if (mask || saves_activation(op, s)) saved.outputs.push_back(mask ? 3 : 0);
   return saved;
 }
 
@@ -66,10 +71,10 @@ void normalisation_gradient(const std::string& op, GradientBuilder& g, TensorId 
 
   std::vector<TensorId> inputs = {
       g.input(0), parts[0], two ? parts[1] : kNoTensor, g.input(2), g.input(3), mean, inv_std};
-  if (activated && g.has_input(1)) {
-    const bool mask = has_mask(g.attributes());
-    if (mask) inputs.push_back(kNoTensor);
-    inputs.push_back(g.output(mask ? 3 : 0));
+  if (makes_mask(op, g.attributes(), g.has_input(1))) {
+    inputs.insert(inputs.end(), {kNoTensor, g.output(3)});
+  } else if (activated && g.has_input(1)) {
+    inputs.push_back(g.output(0));
   }
   const auto diffs = g.emit(op + "_backward", std::move(inputs), g.attributes(), wanted);
   for (size_t i = 0; i < wanted.size(); ++i) {

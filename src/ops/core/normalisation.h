@@ -94,7 +94,7 @@ struct Upstream {
 
 // The attributes "activation" and "mask".
 void add_activation_attributes(std::vector<AttributeSpec>& specs);
-bool has_mask(const Attributes& a);
+bool makes_mask(const std::string& op, const Attributes& a, bool has_addend);
 // Backward must be told what the activation cut off where src cannot tell.
 bool saves_activation(const std::string& op, const OpShapes& s);
 // Of src, the addend, and `parameters` inputs from gamma on; and the mask's, or none.

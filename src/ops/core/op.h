@@ -60,6 +60,13 @@ struct InPlacePair {
   size_t output;
 };
 
+// An input that lies in memory as 8-bit blocks of the layout that an elementwise op's tensors share
+// (ops/core/small_state.h).
+struct SmallInput {
+  size_t input;
+  bool is_signed;
+};
+
 struct AccumulatingOptimizer {
   std::string begin;   // (weights, state) before the first gradient is added
   std::string finish;  // (weights, state, lr) after the last one
@@ -104,6 +111,7 @@ struct OpDef {
   // Each output element depends only on the same element of the inputs that have its shape, zero
   // gives zero, and any other input is one value: the kernel then runs on every memory layout.
   bool elementwise = false;
+  std::vector<SmallInput> small;                            // of an elementwise op
   std::function<Spatial(const Attributes&)> spatial;        // null: Spatial{}
   std::function<int64_t(const OpShapes&)> flops;            // null: one per output element
   std::function<int64_t(const OpShapes&)> scratch_scalars;  // of the portable kernel; null: 0

@@ -40,7 +40,7 @@ int64_t map_offset(const vector::View& v, int64_t n, int64_t block) {
 }
 
 int64_t mask_offset(const vector::View& v, int64_t n, int64_t block) {
-  return (n * v.pixels * v.blocks + block) * vector::lanes() / 8;
+  return (block * v.images + n) * v.pixels * vector::lanes() / 8;
 }
 
 vector::View one_image(const vector::View& v, int64_t block) {

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "ops/core/small_state.h"
+
 namespace thimble::vector {
 
 // Kernels for the channel-blocked and channels-last layouts, compiled once per instruction set.
@@ -39,7 +41,7 @@ struct NormForward {
   float* running_var = nullptr;
   float* dst = nullptr;
   // One bit a lane, set where the activation lets the gradient pass: lanes/8 bytes for each line
-  // of each block, blocks innermost. Null: nobody asks.
+  // of each block, lines innermost. Null: nobody asks.
   uint8_t* mask = nullptr;
 };
 
@@ -70,6 +72,8 @@ struct Sums {
   double second[kMaxLanes];
 };
 
+inline constexpr int64_t kGroupValues = 256;  // that of ops/core/groups.h
+
 struct Kernels {
   const char* name;
   // Forward: sums of (x - x0) and its square over lines [begin, end); then the statistics of a
@@ -90,6 +94,14 @@ struct Kernels {
   // m = momentum*m + (g + decay*w); w -= lr*m
   void (*sgd_momentum)(float* weights, const float* diff, float* velocity, float lr, float momentum,
                        float decay, int64_t count);
+  // Whole groups of ops/core/groups.h: smallest and largest value; codes from values; and back.
+  void (*group_range)(const float* src, float& low, float& high);
+  void (*encode_codes)(const float* src, float inverse, float zero, const uint32_t key[2],
+                       bool eight, uint8_t* codes);
+  void (*decode_codes)(const uint8_t* codes, float step, float zero, bool eight, float* dst);
+  // Blocks of ops/core/small_state.h.
+  void (*small_sgd)(const SmallSgd&, int64_t begin, int64_t end);
+  void (*small_adam)(const SmallAdam&, int64_t begin, int64_t end);
 };
 
 // Blocks of 16 channels with AVX-512, of 8 otherwise.
