@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "backends/through_float.h"
+
 namespace thimble {
 namespace {
 
@@ -117,6 +119,12 @@ KernelChoice choose_portable(const Graph& graph, const Node& node,
   choice.kernel = std::make_shared<PortableRunner>(def.kernels.f32, node.attributes,
                                                    std::move(inputs), std::move(outputs));
   return choice;
+}
+
+KernelChoice PortableBackend::choose(const Graph& graph, const Node& node,
+                                     const std::vector<Layout>& layouts) {
+  return touches_bf16(graph, node) ? choose_through_float(graph, node, layouts, choose_portable)
+                                   : choose_portable(graph, node, layouts);
 }
 
 KernelChoice PortableBackend::reorder(const Shape& shape, ElementType, const Layout& from,

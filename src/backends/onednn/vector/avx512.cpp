@@ -10,8 +10,7 @@ constexpr int kLanes = 16;
 }  // namespace
 
 extern const Kernels kTable;
-const Kernels kTable = {"vector:avx512", norm_sums,        norm_statistics, norm_apply,
-                        norm_diff_sums,  norm_diff_finish, norm_diff_apply, add,
+const Kernels kTable = {"vector:avx512", kActivationKernels<float>, kActivationKernels<Bf16>,
                         sgd_momentum};
 }  // namespace avx512
 }  // namespace thimble::vector

@@ -8,8 +8,7 @@ constexpr int kLanes = 8;
 }  // namespace
 
 extern const Kernels kTable;
-const Kernels kTable = {"vector:baseline", norm_sums,        norm_statistics, norm_apply,
-                        norm_diff_sums,    norm_diff_finish, norm_diff_apply, add,
+const Kernels kTable = {"vector:baseline", kActivationKernels<float>, kActivationKernels<Bf16>,
                         sgd_momentum};
 }  // namespace baseline
 }  // namespace thimble::vector
