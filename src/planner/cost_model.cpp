@@ -75,8 +75,10 @@ double time_bf16_convolution(const std::string& name, int64_t channels, int64_t 
   b.layer("conv2d", "conv", {x}, attributes);
   const Node conv = b.graph().nodes[0];
   const TensorId y = conv.outputs[0];
+  Attributes of_data = conv.attributes;
+  of_data.set("image", both(pixels));
   append_node(b.graph(), Phase::backward, "conv2d_backward_data", "conv", {conv.inputs[1], y},
-              conv.attributes);
+              of_data);
   const TensorId diff_weights = append_node(b.graph(), Phase::backward, "conv2d_backward_weights",
                                             "conv", {x, y}, conv.attributes)[0];
   b.graph().tensor(diff_weights).type = ElementType::f32;
