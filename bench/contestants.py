@@ -20,9 +20,9 @@ class Thimble:
     """Writes its initial weights to `weights` and trains on `batches`."""
 
     def __init__(self, model, batch, size, classes, norm, seed, weights, batches, lr,
-                 budget_mib=0):
+                 budget_mib=0, allow=None):
         arguments = [model, batch, size, classes, norm, seed, weights, batches or "-", lr,
-                     budget_mib]
+                     budget_mib] + ([allow] if allow else [])
         self.process = subprocess.Popen([STEP] + [str(a) for a in arguments], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         words = self.process.stdout.readline().split()

@@ -2,7 +2,7 @@
 // standard input and output, so that two programs can take turns on one machine.
 //
 //   bench_step MODEL BATCH INPUT CLASSES NORM SEED WEIGHTS.safetensors BATCHES.safetensors|- LR
-//              BUDGET_MIB
+//              BUDGET_MIB [ALLOWED]
 //
 // Writes its initial weights to WEIGHTS, then for each line:
 //   step K      trains on batch K of BATCHES ("images.K", "labels.K", or by example "images.K.N",
@@ -29,7 +29,7 @@ namespace {
 class Contestant {
  public:
   Contestant(const PlanRequest& request, uint64_t seed, float lr)
-      : plan_(make_plan(request, {1e11, 1e10, 1e-6})),
+      : plan_(make_plan(request, {1e11, 1e10, 1e-6, 2e11})),
         arena_(plan_.arena_bytes),
         executor_(plan_.train.schedule, plan_.train.memory, arena_.data()),
         store_(plan_.train.schedule, plan_.train.memory, arena_.data(), plan_.arena_bytes) {
@@ -131,6 +131,7 @@ int run(const std::vector<std::string>& args) {
   PlanRequest request;
   request.forward = build_model(args[0], options);
   request.budget_bytes = static_cast<int64_t>(std::stod(args[9]) * 1024 * 1024);
+  if (args.size() > 10) request.allow = {args[10]};
   Contestant contestant(request, std::stoull(args[5]), std::stof(args[8]));
   const Plan& plan = contestant.plan();
   if (!plan.fits) {
@@ -167,7 +168,7 @@ int run(const std::vector<std::string>& args) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
-  if (args.size() != 10) {
+  if (args.size() < 10 || args.size() > 11) {
     std::cerr << "usage: see the top of thimble_step.cpp\n";
     return 2;
   }

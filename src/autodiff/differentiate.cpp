@@ -19,7 +19,7 @@ std::vector<bool> needs_gradient(const Graph& graph, const std::vector<TensorId>
     bool any = false;
     for (TensorId t : node.inputs) any = any || (t != kNoTensor && needs[at(t)]);
     for (TensorId t : node.outputs) {
-      if (any && t != kNoTensor && graph.tensor(t).type == ElementType::f32) needs[at(t)] = true;
+      if (any && t != kNoTensor && is_scalar(graph.tensor(t).type)) needs[at(t)] = true;
     }
   }
   return needs;

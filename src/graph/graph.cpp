@@ -11,6 +11,8 @@ int64_t element_bytes(ElementType type) {
     case ElementType::f32:
     case ElementType::i32:
       return 4;
+    case ElementType::bf16:
+      return 2;
     case ElementType::u8:
       return 1;
   }
@@ -21,6 +23,8 @@ const char* name_of(ElementType type) {
   switch (type) {
     case ElementType::f32:
       return "f32";
+    case ElementType::bf16:
+      return "bf16";
     case ElementType::i32:
       return "i32";
     case ElementType::u8:

@@ -14,8 +14,11 @@ namespace thimble {
 using TensorId = int32_t;
 inline constexpr TensorId kNoTensor = -1;  // stands for an absent optional input or output
 
-// f32 tensors hold the training scalar; tests run the same graph in double and complex.
-enum class ElementType : uint8_t { f32, i32, u8 };
+// f32 and bf16 tensors hold the training scalar; tests run the same graph in double and complex.
+enum class ElementType : uint8_t { f32, bf16, i32, u8 };
+inline bool is_scalar(ElementType type) {
+  return type == ElementType::f32 || type == ElementType::bf16;
+}
 int64_t element_bytes(ElementType type);
 const char* name_of(ElementType type);
 

@@ -172,8 +172,9 @@ std::vector<TensorSpec> infer_forward(const OpShapes& s) {
   require(!training || count_of(Planes(src)) > 1, "batch_norm: src ", src,
           " has one value per channel, whose variance is zero; use a larger batch, norm=group or "
           "norm=frozen");
+  constexpr auto kFull = ElementType::f32;
   const Shape statistics = training ? Shape{src[1]} : Shape{};
-  return {{src}, {statistics}, {statistics}, mask_spec("batch_norm", s)};
+  return {{src}, {statistics, kFull}, {statistics, kFull}, mask_spec("batch_norm", s)};
 }
 
 std::vector<Parameter> parameters(const OpShapes& s) {

@@ -170,7 +170,8 @@ std::vector<TensorSpec> infer_forward(const OpShapes& s) {
   require(groups.count() > 1, "group_norm: src ", src, " has one value in each of ", groups.g,
           " groups, whose variance is zero; use fewer groups");
   const Shape statistics{groups.n, groups.g};
-  return {{src}, {statistics}, {statistics}, mask_spec(kName, s)};
+  constexpr auto kFull = ElementType::f32;
+  return {{src}, {statistics, kFull}, {statistics, kFull}, mask_spec(kName, s)};
 }
 
 OpDef backward() {

@@ -117,7 +117,8 @@ void define_softmax_cross_entropy(OpTable& table) {
   forward.outputs = {{"loss"}, {"correct"}, {"probabilities"}};
   forward.infer = [](const OpShapes& s) {
     check_shapes("softmax_cross_entropy", s, "logits");
-    return std::vector<TensorSpec>{{{1}}, {{1}}, {s.inputs[0]}};
+    constexpr auto kFull = ElementType::f32;
+    return std::vector<TensorSpec>{{{1}, kFull}, {{1}, kFull}, {s.inputs[0], kFull}};
   };
   // The number of correct answers is piecewise constant; the probabilities are for reading only.
   forward.gradient = [](GradientBuilder& g) {

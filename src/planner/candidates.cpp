@@ -9,7 +9,7 @@ namespace thimble {
 namespace {
 
 // Ratios decide, not the absolute speed.
-constexpr Machine kUsualMachine = {1e11, 1e10, 2e-6};
+constexpr Machine kUsualMachine = {1e11, 1e10, 2e-6, 2e11};
 
 // Rounds of solving: the whole range, then the low end, finer and more daring.
 struct Round {

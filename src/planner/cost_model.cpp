@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The best of several runs of one forward node on fresh memory: the noise of a shared machine only
+// The best of several runs of each step on fresh memory, summed: the noise of a shared machine only
 // ever adds time.
 double best_seconds(Backend& backend, const Graph& graph, int runs) {
   std::vector<NamedLayout> layouts;
@@ -31,20 +31,25 @@ double best_seconds(Backend& backend, const Graph& graph, int runs) {
     memory.emplace_back(static_cast<size_t>(b.bytes / 4 + 16), 0.0f);
     address.push_back(memory.back().data());
   }
-  const Step& step = schedule.steps.back();
-  std::vector<float> scratch(static_cast<size_t>(step.scratch_bytes / 4 + 16));
-  std::vector<void*> in, out;
-  for (BufferId b : step.inputs) in.push_back(b < 0 ? nullptr : address[static_cast<size_t>(b)]);
-  for (BufferId b : step.outputs) out.push_back(b < 0 ? nullptr : address[static_cast<size_t>(b)]);
-  const auto bound = step.kernel->bind({in, out, scratch.data()});
-  double best = 1e9;
-  for (int r = 0; r < runs; ++r) {
-    const auto begin = std::chrono::steady_clock::now();
-    bound->run();
-    best = std::min(
-        best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  double total = 0;
+  for (const Step& step : schedule.steps) {
+    std::vector<float> scratch(static_cast<size_t>(step.scratch_bytes / 4 + 16));
+    std::vector<void*> in, out;
+    for (BufferId b : step.inputs) in.push_back(b < 0 ? nullptr : address[static_cast<size_t>(b)]);
+    for (BufferId b : step.outputs) {
+      out.push_back(b < 0 ? nullptr : address[static_cast<size_t>(b)]);
+    }
+    const auto bound = step.kernel->bind({in, out, scratch.data()});
+    double best = 1e9;
+    for (int r = 0; r < runs; ++r) {
+      const auto begin = std::chrono::steady_clock::now();
+      bound->run();
+      best = std::min(
+          best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    }
+    total += best;
   }
-  return best;
+  return total;
 }
 
 double time_convolution(Backend& backend, int64_t channels, int64_t pixels, int runs) {
@@ -56,6 +61,28 @@ double time_convolution(Backend& backend, int64_t channels, int64_t pixels, int 
            {"kernel", both(3)},
            {"padding", std::vector<int64_t>{1, 1, 1, 1}}});
   return best_seconds(backend, b.graph(), runs);
+}
+
+// Multiplying bf16 can be so fast that moving what is multiplied decides: a pointwise convolution,
+// the commonest of all, and its gradients.
+double time_bf16_convolution(const std::string& name, int64_t channels, int64_t pixels, int runs) {
+  const auto backend = make_backend(name);  // its format may be another
+  GraphBuilder b("calibration");
+  const Shape shape{8, channels, pixels, pixels};
+  const TensorId x =
+      b.graph().add_tensor({"x", shape, ElementType::bf16, Role::activation, {}, false});
+  const Attributes attributes = {{"out_channels", channels}, {"kernel", both(1)}};
+  b.layer("conv2d", "conv", {x}, attributes);
+  const Node conv = b.graph().nodes[0];
+  const TensorId y = conv.outputs[0];
+  Attributes of_data = conv.attributes;
+  of_data.set("image", both(pixels));
+  append_node(b.graph(), Phase::backward, "conv2d_backward_data", "conv", {conv.inputs[1], y},
+              of_data);
+  const TensorId diff_weights = append_node(b.graph(), Phase::backward, "conv2d_backward_weights",
+                                            "conv", {x, y}, conv.attributes)[0];
+  b.graph().tensor(diff_weights).type = ElementType::f32;
+  return best_seconds(*backend, b.graph(), runs);
 }
 
 double time_addition(Backend& backend, int64_t elements, int runs) {
@@ -77,7 +104,10 @@ Machine measure(const std::string& name) {
   const double add = time_addition(*backend, kElements, 8);
   const double tiny = time_addition(*backend, 64, 100);
   const double flops = 2.0 * 4 * 9 * static_cast<double>(channels * channels * pixels * pixels);
-  return {flops / conv, 12.0 * static_cast<double>(kElements) / add, tiny};
+  const int64_t few = slow ? 16 : 512;
+  const double narrow = time_bf16_convolution(name, few, 14, slow ? 3 : 10);
+  const double narrow_flops = 3 * 2.0 * 8 * static_cast<double>(few * few * 14 * 14);
+  return {flops / conv, 12.0 * static_cast<double>(kElements) / add, tiny, narrow_flops / narrow};
 }
 
 std::string text_of(const Machine& machine) {
@@ -85,7 +115,7 @@ std::string text_of(const Machine& machine) {
   out.precision(6);
   out << machine_identity() << '\n'
       << machine.flops_per_second << ' ' << machine.bytes_per_second << ' '
-      << machine.seconds_per_step << '\n'
+      << machine.seconds_per_step << ' ' << machine.bf16_flops_per_second << '\n'
       << text_of(machine.kernels);
   return out.str();
 }
@@ -97,8 +127,11 @@ Machine parse_machine(const std::string& text) {
   if (!std::getline(in, identity) || identity != machine_identity()) return {};
   std::getline(in, figures);
   Machine m;
-  std::istringstream(figures) >> m.flops_per_second >> m.bytes_per_second >> m.seconds_per_step;
-  const bool sense = m.flops_per_second > 0 && m.bytes_per_second > 0 && m.seconds_per_step > 0;
+  const bool four =
+      static_cast<bool>(std::istringstream(figures) >> m.flops_per_second >> m.bytes_per_second >>
+                        m.seconds_per_step >> m.bf16_flops_per_second);
+  const bool sense = four && m.flops_per_second > 0 && m.bytes_per_second > 0 &&
+                     m.seconds_per_step > 0 && m.bf16_flops_per_second >= 0;
   if (!sense) return {};
   std::ostringstream rest;
   rest << in.rdbuf();
@@ -116,18 +149,25 @@ std::string processor_name() {
   return "unknown processor";
 }
 
-int64_t bytes_of(const Schedule& schedule, const Step& step) {
-  int64_t bytes = 0;
-  for (const auto* buffers : {&step.inputs, &step.outputs}) {
-    for (BufferId b : *buffers) bytes += b < 0 ? 0 : schedule.buffer(b).bytes;
-  }
-  return bytes;
+// The roofline: a kernel takes the longer of its arithmetic and its memory traffic.
+double kernel_seconds(const Machine& machine, int64_t flops, int64_t bytes, bool narrow) {
+  const double speed = narrow && machine.bf16_flops_per_second > 0 ? machine.bf16_flops_per_second
+                                                                   : machine.flops_per_second;
+  return machine.seconds_per_step + std::max(static_cast<double>(flops) / speed,
+                                             static_cast<double>(bytes) / machine.bytes_per_second);
 }
 
-// The roofline: a kernel takes the longer of its arithmetic and its memory traffic.
-double kernel_seconds(const Machine& machine, int64_t flops, int64_t bytes) {
-  return machine.seconds_per_step + std::max(static_cast<double>(flops) / machine.flops_per_second,
-                                             static_cast<double>(bytes) / machine.bytes_per_second);
+double roofline_of(const Schedule& schedule, const Step& step, const Machine& machine) {
+  int64_t bytes = 0;
+  bool narrow = false;
+  for (const auto* buffers : {&step.inputs, &step.outputs}) {
+    for (BufferId b : *buffers) {
+      if (b == kNoBuffer) continue;
+      bytes += schedule.buffer(b).bytes;
+      narrow = narrow || schedule.buffer(b).type == ElementType::bf16;
+    }
+  }
+  return kernel_seconds(machine, step.flops, bytes, narrow);
 }
 
 }  // namespace
@@ -193,7 +233,7 @@ KernelTimes kernel_times(const Schedule& schedule, const std::vector<double>& se
   for (size_t s = 0; s < schedule.steps.size(); ++s) {
     const Step& step = schedule.steps[s];
     Sum& sum = sums[step.work];
-    const double roofline = kernel_seconds(machine, step.flops, bytes_of(schedule, step));
+    const double roofline = roofline_of(schedule, step, machine);
     if (sum.count++ == 0) sum.time = {step.op, step.work, 0, 0};
     sum.time.seconds += seconds[s];
     sum.time.roofline += roofline;
@@ -210,13 +250,15 @@ KernelTimes kernel_times(const Schedule& schedule, const std::vector<double>& se
 double predict_seconds(const Graph& graph, const Node& node, const Machine& machine) {
   if (machine == Machine{}) return 0;
   int64_t bytes = 0;
+  bool narrow = false;
   for (const auto* tensors : {&node.inputs, &node.outputs, &node.updates}) {
     for (TensorId t : *tensors) {
       if (t == kNoTensor) continue;
+      narrow = narrow || graph.tensor(t).type == ElementType::bf16;
       bytes += graph.tensor(t).shape.elements() * element_bytes(graph.tensor(t).type);
     }
   }
-  const double roofline = kernel_seconds(machine, flops_of(graph, node), bytes);
+  const double roofline = kernel_seconds(machine, flops_of(graph, node), bytes, narrow);
   if (machine.kernels.empty()) return roofline;
   return machine.kernels.seconds(node.op, work_of(graph, node), roofline);
 }
@@ -225,7 +267,7 @@ double predict_seconds(const Schedule& schedule, const Machine& machine) {
   if (machine == Machine{}) return 0;
   double seconds = 0;
   for (const Step& step : schedule.steps) {
-    const double roofline = kernel_seconds(machine, step.flops, bytes_of(schedule, step));
+    const double roofline = roofline_of(schedule, step, machine);
     const int64_t runs = runs_once(step.phase) ? 1 : schedule.microbatches;
     seconds += static_cast<double>(runs) * machine.kernels.seconds(step.op, step.work, roofline);
   }

@@ -12,7 +12,9 @@ struct Machine {
   double flops_per_second = 0;  // of a dense convolution
   double bytes_per_second = 0;  // of memory, read and written
   double seconds_per_step = 0;  // to start one kernel
-  KernelTimes kernels = {};     // better than the three, for the work that was measured
+  // Of a pointwise convolution of bf16 activations and its gradients; 0: as of any other.
+  double bf16_flops_per_second = 0;
+  KernelTimes kernels = {};  // better than the four, for the work that was measured
   friend bool operator==(const Machine&, const Machine&) = default;
 };
 

@@ -131,8 +131,9 @@ void describe_trade(const Candidate& plain, const Candidate& c, const Machine& m
   std::string text = str_cat("about ", format_bytes(plain.arena_bytes - c.arena_bytes), " less");
   if (machine != Machine{}) {
     const double more = 100 * (c.seconds / plain.seconds - 1);
-    text += str_cat(" for a predicted ", static_cast<double>(std::lround(more * 10)) / 10,
-                    "% more time");
+    text += str_cat(more < 0 ? " and a predicted " : " for a predicted ",
+                    static_cast<double>(std::lround(std::abs(more) * 10)) / 10,
+                    more < 0 ? "% less time" : "% more time");
   }
   plan.techniques.push_back(text);
 }

@@ -18,7 +18,7 @@ Graph use_masks(const Graph& forward) {
       Tensor t;
       t.name = str_cat(node.name, ".", def.outputs[i].name);
       t.shape = specs[i].shape;
-      t.type = specs[i].type;
+      t.type = specs[i].type.value_or(type_of_inputs(graph, node));
       node.outputs[i] = graph.add_tensor(std::move(t));
     }
   }

@@ -120,7 +120,8 @@ class Rewriter {
     }
   }
 
-  // Two gradients that wait for their only reader while forward nodes run again: better one.
+  // Two gradients that wait for their only reader while forward nodes run again: better one, unless
+  // it would be rounded once more (the reader sums in float).
   void sum_gradients() {
     for (const size_t n : summing_) {
       const Node& node = from_.nodes[n];
@@ -129,6 +130,7 @@ class Rewriter {
       const TensorId first = node.inputs[a];
       const TensorId second = node.inputs[b];
       if (!made_[at(first)] || !made_[at(second)]) continue;
+      if (from_.tensor(first).type == ElementType::bf16) continue;
       summed_[n] = append_node(to_, Phase::backward, "add", node.name, {first, second})[0];
     }
   }

@@ -38,6 +38,11 @@ TEST(PredictSeconds, EachStepTakesTheLongerOfArithmeticAndTraffic) {
   s.steps = {busy, wide};
   // 1200 bytes at 1200 B/s are a second; 5000 flops at 1000/s five.
   EXPECT_DOUBLE_EQ(predict_seconds(s, {1000, 1200, 0.25}), 5 + 1 + 2 * 0.25);
+  // With a bf16 operand the arithmetic goes at that speed, where it is known.
+  EXPECT_DOUBLE_EQ(predict_seconds(s, {1000, 1200, 0.25, 2000}), 5 + 1 + 2 * 0.25);
+  s.buffers[0].type = ElementType::bf16;
+  EXPECT_DOUBLE_EQ(predict_seconds(s, {1000, 1200, 0.25, 2000}), 2.5 + 1 + 2 * 0.25);
+  EXPECT_DOUBLE_EQ(predict_seconds(s, {1000, 1200, 0.25}), 5 + 1 + 2 * 0.25);
 }
 
 TEST(PredictSeconds, IsPositiveAndGrowsWithTheBatch) {
@@ -61,7 +66,8 @@ TEST(KnownMachine, IsAllZeroWithoutACacheFileThatMakesSense) {
   const std::string file = dir / "machine.txt";
   EXPECT_EQ(known_machine(""), Machine{});
   EXPECT_EQ(known_machine(file), Machine{});
-  for (const char* text : {"", "no", "1e11", "1e11 -1e10 1e-6", "0 1e10 1e-6"}) {
+  for (const char* text :
+       {"", "no", "1e11", "1e11 -1e10 1e-6 1e11", "0 1e10 1e-6 1e11", "1e11 1e10 1e-6"}) {
     std::ofstream(file) << machine_identity() << '\n' << text;
     EXPECT_EQ(known_machine(file), Machine{}) << text;
   }
@@ -70,9 +76,9 @@ TEST(KnownMachine, IsAllZeroWithoutACacheFileThatMakesSense) {
 TEST(MeasureMachine, ReadsItsCacheFile) {
   const TempDir dir;
   const std::string file = dir / "machine.txt";
-  std::ofstream(file) << machine_identity() << "\n1.5e11 2.5e10 3e-6\n";
-  EXPECT_EQ(known_machine(file), (Machine{1.5e11, 2.5e10, 3e-6}));
-  EXPECT_EQ(measure_machine("portable", 1, file), (Machine{1.5e11, 2.5e10, 3e-6}));
+  std::ofstream(file) << machine_identity() << "\n1.5e11 2.5e10 3e-6 4e11\n";
+  EXPECT_EQ(known_machine(file), (Machine{1.5e11, 2.5e10, 3e-6, 4e11}));
+  EXPECT_EQ(measure_machine("portable", 1, file), (Machine{1.5e11, 2.5e10, 3e-6, 4e11}));
 }
 
 TEST(KnownMachine, IsAllZeroForAnotherMachineOrThimble) {
@@ -83,10 +89,10 @@ TEST(KnownMachine, IsAllZeroForAnotherMachineOrThimble) {
   const std::string other_version = "thimble 0.0.1" + ours.substr(ours.find(" on "));
   for (const std::string& first_line :
        {ours + " II", other_version, std::string("thimble"), std::string()}) {
-    std::ofstream(file) << first_line << "\n1.5e11 2.5e10 3e-6\n";
+    std::ofstream(file) << first_line << "\n1.5e11 2.5e10 3e-6 4e11\n";
     EXPECT_EQ(known_machine(file), Machine{}) << first_line;
   }
-  std::ofstream(file) << "1.5e11 2.5e10 3e-6\n";
+  std::ofstream(file) << "1.5e11 2.5e10 3e-6 4e11\n";
   EXPECT_EQ(known_machine(file), Machine{}) << "a file of an older thimble";
 }
 
@@ -103,13 +109,14 @@ TEST(MeasureMachine, WritesItsCacheFileAndUsesItAgain) {
   std::string identity;
   std::getline(in, identity);
   EXPECT_EQ(identity, machine_identity());
-  in >> m.flops_per_second >> m.bytes_per_second >> m.seconds_per_step;
+  in >> m.flops_per_second >> m.bytes_per_second >> m.seconds_per_step >> m.bf16_flops_per_second;
   EXPECT_GT(m.flops_per_second, 1e7);
   EXPECT_GT(m.bytes_per_second, 1e7);
+  EXPECT_GT(m.bf16_flops_per_second, 1e7);
   EXPECT_GT(m.seconds_per_step, 0);
   EXPECT_LT(m.seconds_per_step, 1e-2);
   const std::string before = cli_test::text_of(file);
-  const std::string made_up = machine_identity() + "\n1e30 1e30 1000\n";  // seconds a step
+  const std::string made_up = machine_identity() + "\n1e30 1e30 1000 1e30\n";  // seconds a step
   std::ofstream(file) << made_up;
   const cli_test::Finished again = cli_test::shell(plan);
   EXPECT_EQ(cli_test::text_of(file), made_up);

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <set>
 
+#include "base/bf16.h"
 #include "memory/check.h"
 
 namespace thimble {
@@ -59,6 +60,11 @@ std::vector<std::byte> to_bytes(ElementType type, const std::vector<double>& val
   switch (type) {
     case ElementType::f32:
       return bytes_as<float>(values);
+    case ElementType::bf16: {
+      std::vector<double> halves;
+      for (double v : values) halves.push_back(bf16_of(static_cast<float>(v)));
+      return bytes_as<Bf16>(halves);
+    }
     case ElementType::i32:
       return bytes_as<int32_t>(values);
     case ElementType::u8:
@@ -78,6 +84,11 @@ std::vector<double> to_values(ElementType type, const std::vector<std::byte>& ra
   switch (type) {
     case ElementType::f32:
       return values_as<float>(raw);
+    case ElementType::bf16: {
+      std::vector<double> values = values_as<Bf16>(raw);
+      for (double& v : values) v = static_cast<double>(float_of(static_cast<Bf16>(v)));
+      return values;
+    }
     case ElementType::i32:
       return values_as<int32_t>(raw);
     case ElementType::u8:
@@ -220,7 +231,7 @@ std::vector<double> ArenaRun::get(TensorId tensor) {
   const Buffer& b = schedule_.buffer(tensor);
   std::vector<std::byte> raw = bytes(tensor);
   if (b.layout.tag == kPlain || raw.empty()) return to_values(b.type, raw);
-  if (b.type != ElementType::f32) return {};
+  if (!is_scalar(b.type)) return {};
   const Layout plain = plain_layout(b.shape);
   const std::vector<std::byte> flat = reordered(b, raw.data(), b.layout, plain);
   if (b.layout.elements > plain.elements) {

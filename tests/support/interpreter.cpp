@@ -16,7 +16,7 @@ PortableKernel kernel_of(const OpDef& def) {
 
 template <class T>
 int64_t scalar_bytes(ElementType type) {
-  return type == ElementType::f32 ? static_cast<int64_t>(sizeof(T)) : element_bytes(type);
+  return is_scalar(type) ? static_cast<int64_t>(sizeof(T)) : element_bytes(type);
 }
 
 std::vector<std::byte> copy_of(std::span<std::byte> bytes) { return {bytes.begin(), bytes.end()}; }
@@ -52,6 +52,7 @@ void Interpreter<T>::set(TensorId id, const std::vector<double>& values) {
   for (size_t i = 0; i < values.size(); ++i) {
     switch (t.type) {
       case ElementType::f32:
+      case ElementType::bf16:
         static_cast<T*>(data)[i] = T(values[i]);
         break;
       case ElementType::i32:
@@ -79,6 +80,7 @@ std::vector<double> Interpreter<T>::get(TensorId id) const {
   for (size_t i = 0; i < values.size(); ++i) {
     switch (t.type) {
       case ElementType::f32:
+      case ElementType::bf16:
         values[i] = branch_value(static_cast<const T*>(data)[i]);
         break;
       case ElementType::i32:
@@ -102,7 +104,7 @@ Values Interpreter<T>::get() const {
 template <class T>
 std::span<T> Interpreter<T>::scalars(TensorId id) const {
   const Tensor& t = graph_.tensor(id);
-  ensure(t.type == ElementType::f32, t.name, " does not hold scalars");
+  ensure(is_scalar(t.type), t.name, " does not hold scalars");
   return {static_cast<T*>(buffer(id).data()), static_cast<size_t>(t.shape.elements())};
 }
 

@@ -61,25 +61,4 @@ KernelChoice backward_choice(const Context& c, const vector::View& v) {
   return choice;
 }
 
-vector::NormBackward with_addresses(vector::NormBackward args, const KernelBuffers& b) {
-  const auto in = [&](size_t i) {
-    return i < b.inputs.size() ? static_cast<float*>(b.inputs[i]) : nullptr;
-  };
-  const auto out = [&](size_t i) { return static_cast<float*>(b.outputs[i]); };
-  args.src = in(0);
-  args.diff_dst = in(1);
-  args.diff_dst_2 = in(2);
-  args.gamma = in(3);
-  args.beta = in(4);
-  args.mean = in(5);
-  args.inv_std = in(6);
-  args.dst = in(7);
-  args.mask = b.inputs.size() > 8 ? static_cast<const uint8_t*>(b.inputs[8]) : nullptr;
-  args.diff_src = out(0);
-  args.diff_addend = out(1);
-  args.diff_gamma = out(2);
-  args.diff_beta = out(3);
-  return args;
-}
-
 }  // namespace thimble::onednn

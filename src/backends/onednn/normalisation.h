@@ -21,6 +21,23 @@ KernelChoice forward_choice(const Context& c, const vector::View& v);
 KernelChoice backward_choice(const Context& c, const vector::View& v);
 
 // The addresses of a backward node; `args` comes without any.
-vector::NormBackward with_addresses(vector::NormBackward args, const KernelBuffers& b);
+template <class S>
+vector::NormBackward<S> with_addresses(vector::NormBackward<S> args, const KernelBuffers& b) {
+  const auto in = [&](size_t i) { return i < b.inputs.size() ? b.inputs[i] : nullptr; };
+  args.src = static_cast<S*>(in(0));
+  args.diff_dst = static_cast<S*>(in(1));
+  args.diff_dst_2 = static_cast<S*>(in(2));
+  args.gamma = static_cast<float*>(in(3));
+  args.beta = static_cast<float*>(in(4));
+  args.mean = static_cast<float*>(in(5));
+  args.inv_std = static_cast<float*>(in(6));
+  args.dst = static_cast<S*>(in(7));
+  args.mask = static_cast<const uint8_t*>(in(8));
+  args.diff_src = static_cast<S*>(b.outputs[0]);
+  args.diff_addend = static_cast<S*>(b.outputs[1]);
+  args.diff_gamma = static_cast<float*>(b.outputs[2]);
+  args.diff_beta = static_cast<float*>(b.outputs[3]);
+  return args;
+}
 
 }  // namespace thimble::onednn

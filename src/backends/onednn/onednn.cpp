@@ -5,6 +5,7 @@
 #include "backends/onednn/vector/vector.h"
 #include "backends/portable/portable.h"
 #include "backends/small_layout.h"
+#include "backends/through_float.h"
 
 namespace thimble {
 namespace onednn {
@@ -37,12 +38,13 @@ class OneDnnBackend : public Backend {
 
   KernelChoice choose(const Graph& graph, const Node& node,
                       const std::vector<Layout>& layouts) override {
-    const auto it = choosers_.find(node.op);
-    if (it != choosers_.end() && !has_huge_tensor(graph, node)) {
-      auto choice = it->second({engine_, stream_, formats_, graph, node, layouts});
-      if (choice) return std::move(*choice);
-    }
-    return choose_portable(graph, node, layouts);
+    if (auto choice = choose_fast(graph, node, layouts)) return std::move(*choice);
+    if (!touches_bf16(graph, node)) return choose_portable(graph, node, layouts);
+    return choose_through_float(
+        graph, node, layouts, [this](const Graph& g, const Node& n, const std::vector<Layout>& l) {
+          auto choice = choose_fast(g, n, l);
+          return choice ? std::move(*choice) : choose_portable(g, n, l);
+        });
   }
 
   KernelChoice reorder(const Shape& shape, ElementType type, const Layout& from,
@@ -68,6 +70,19 @@ class OneDnnBackend : public Backend {
   }
 
  private:
+  std::optional<KernelChoice> choose_fast(const Graph& graph, const Node& node,
+                                          const std::vector<Layout>& layouts) {
+    const auto it = choosers_.find(node.op);
+    if (it == choosers_.end() || has_huge_tensor(graph, node)) return std::nullopt;
+    try {
+      return it->second({engine_, stream_, formats_, graph, node, layouts});
+    } catch (const dnnl::error& e) {
+      // It has bf16 kernels for some processors only.
+      if (e.status != dnnl_unimplemented || !touches_bf16(graph, node)) throw;
+      return std::nullopt;
+    }
+  }
+
   dnnl::engine engine_;
   dnnl::stream stream_;
   Layouts formats_;

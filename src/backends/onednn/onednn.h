@@ -27,6 +27,8 @@ struct Context {
   const Shape& in(size_t i) const { return graph.tensor(node.inputs[i]).shape; }
   const Shape& out(size_t i) const { return graph.tensor(node.outputs[i]).shape; }
   const Layout& layout(size_t i) const { return layouts[static_cast<size_t>(node.inputs[i])]; }
+  ElementType in_type(size_t i) const { return graph.tensor(node.inputs[i]).type; }
+  ElementType out_type(size_t i) const { return graph.tensor(node.outputs[i]).type; }
   // The layout that output `i` had best have; undecided: any.
   const Layout& wish(size_t i) const { return layouts[static_cast<size_t>(node.outputs[i])]; }
 };

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "backends/small_layout.h"
+#include "backends/through_float.h"
 
 namespace thimble {
 namespace {
@@ -128,6 +129,12 @@ KernelChoice choose_portable(const Graph& graph, const Node& node,
   choice.kernel = std::make_shared<PortableRunner>(def.kernels.f32, node.attributes,
                                                    std::move(inputs), std::move(outputs));
   return choice;
+}
+
+KernelChoice PortableBackend::choose(const Graph& graph, const Node& node,
+                                     const std::vector<Layout>& layouts) {
+  return touches_bf16(graph, node) ? choose_through_float(graph, node, layouts, choose_portable)
+                                   : choose_portable(graph, node, layouts);
 }
 
 KernelChoice PortableBackend::reorder(const Shape& shape, ElementType, const Layout& from,

@@ -4,7 +4,8 @@
 
 namespace thimble {
 
-// The op's own kernel, in float: on plain layouts, or on any one layout when it is elementwise.
+// The op's own kernel, in float: on plain layouts, or on any one layout when it is elementwise. The
+// node has no bf16 numbers.
 KernelChoice choose_portable(const Graph& graph, const Node& node,
                              const std::vector<Layout>& layouts);
 
@@ -15,9 +16,7 @@ class PortableBackend : public Backend {
   std::string identity() const override { return "portable"; }
   void begin(const Graph&) override {}
   KernelChoice choose(const Graph& graph, const Node& node,
-                      const std::vector<Layout>& layouts) override {
-    return choose_portable(graph, node, layouts);
-  }
+                      const std::vector<Layout>& layouts) override;
   KernelChoice reorder(const Shape& shape, ElementType type, const Layout& from,
                        const Layout& to) override;
 };

@@ -63,7 +63,7 @@ std::vector<TensorId> append_node(Graph& graph, Phase phase, const std::string& 
                       ? name
                       : str_cat(name, ".", i < def.outputs.size() ? def.outputs[i].name : "out");
     tensor.shape = specs[i].shape;
-    tensor.type = specs[i].type;
+    tensor.type = specs[i].type.value_or(type_of_inputs(graph, node));
     tensor.role = output_role(phase);
     node.outputs.push_back(graph.add_tensor(std::move(tensor)));
   }

@@ -28,6 +28,10 @@ const Shape& GradientBuilder::output_shape(size_t i) const {
   return graph_.tensor(node_.outputs[i]).shape;
 }
 
+ElementType GradientBuilder::input_type(size_t i) const {
+  return graph_.tensor(node_.inputs[i]).type;
+}
+
 TensorId GradientBuilder::input(size_t i) const {
   const auto& s = saves_.inputs;
   ensure(std::find(s.begin(), s.end(), i) != s.end(), "the gradient of ", node_.op, " reads input ",
@@ -64,6 +68,8 @@ void GradientBuilder::set_diff_input(size_t i, TensorId diff) {
   ensure(has_input(i), node_.op, " set the gradient of absent input ", i);
   ensure(graph_.tensor(diff).shape == input_shape(i), node_.op, " gives input ", i, " of shape ",
          input_shape(i), " a gradient of shape ", graph_.tensor(diff).shape);
+  // Also that of an f32 weight which was used beside bf16 activations.
+  graph_.tensor(diff).type = graph_.tensor(node_.inputs[i]).type;
   diff_inputs_[i] = diff;
 }
 

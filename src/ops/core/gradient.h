@@ -19,6 +19,7 @@ class GradientBuilder {
   bool has_input(size_t i) const;
   const Shape& input_shape(size_t i) const;  // shapes are free; values must be saved
   const Shape& output_shape(size_t i) const;
+  ElementType input_type(size_t i) const;
   size_t input_count() const { return node_.inputs.size(); }
 
   // True when somebody needs the gradient of input `i`: do not compute what nobody reads.
@@ -38,6 +39,7 @@ class GradientBuilder {
   std::vector<TensorId> emit(const std::string& op, std::vector<TensorId> inputs,
                              Attributes attributes = {}, std::vector<bool> wanted_outputs = {});
 
+  // A gradient has the type of what it is the gradient of.
   void set_diff_input(size_t i, TensorId diff);
   const std::vector<TensorId>& diff_inputs() const { return diff_inputs_; }
 

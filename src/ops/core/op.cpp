@@ -47,6 +47,14 @@ OpShapes shapes_of(const Graph& graph, const Node& node) {
   return shapes;
 }
 
+ElementType type_of_inputs(const Graph& graph, const Node& node) {
+  for (TensorId t : node.inputs) {
+    if (t == kNoTensor || is_persistent(graph.tensor(t).role)) continue;
+    if (is_scalar(graph.tensor(t).type)) return graph.tensor(t).type;
+  }
+  return ElementType::f32;
+}
+
 Saves saves_of(const Graph& graph, const Node& node) {
   const OpDef& def = find_op(node.op);
   return def.saves ? def.saves(shapes_of(graph, node)) : Saves{};

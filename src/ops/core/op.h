@@ -36,7 +36,8 @@ struct Port {
 
 struct TensorSpec {
   Shape shape;  // rank 0: the node does not make this output
-  ElementType type = ElementType::f32;
+  // Nothing: a number like those of the activations that come in, f32 or bf16.
+  std::optional<ElementType> type = {};
 };
 
 // A weight or running statistic that a layer of this op owns; the builder makes it.
@@ -139,6 +140,8 @@ const OpTable& op_table();
 const OpDef& find_op(std::string_view name);
 
 OpShapes shapes_of(const Graph& graph, const Node& node);
+// Of the numbers that come in: those of the first activation or gradient of one; f32 without any.
+ElementType type_of_inputs(const Graph& graph, const Node& node);
 Saves saves_of(const Graph& graph, const Node& node);
 int64_t flops_of(const Graph& graph, const Node& node);
 int64_t scratch_scalars_of(const Graph& graph, const Node& node);

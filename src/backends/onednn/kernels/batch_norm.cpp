@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <array>
+
 #include "backends/onednn/normalisation.h"
 #include "base/parallel.h"
 
@@ -8,10 +11,10 @@ namespace thimble::onednn {
 namespace {
 
 // Channel blocks are independent. When they do not divide well among the threads, each block's
-// lines are split too.
+// lines are split too. Channels last, a line's blocks are neighbours in memory: lines are split.
 int64_t parts_of(const vector::View& v) {
   const int64_t threads = thread_count();
-  const bool few = v.blocks < 8 * threads && v.blocks % threads != 0;
+  const bool few = !v.padded || (v.blocks < 8 * threads && v.blocks % threads != 0);
   return few && v.images * v.pixels >= 64 * threads ? threads : 1;
 }
 
@@ -19,10 +22,49 @@ int64_t scratch_for(const vector::View& v) {
   return v.blocks * parts_of(v) * static_cast<int64_t>(sizeof(vector::Sums));
 }
 
+// The activations that a pass reads; null where absent.
+template <class S>
+using Read = std::array<const S*, 5>;
+
+// Channels last: a block's lines lie far apart, so that the processor does not see what is read
+// next. While one piece of all blocks' lines is worked on, the next one is fetched.
+template <class S, class Body>
+void for_pieces(const vector::View& v, const Read<S>& read, int64_t first, int64_t last,
+                const Body& body) {
+  constexpr int64_t kElements = 16384;
+  constexpr int64_t kCacheLine = 64 / int64_t{sizeof(S)};
+  const int64_t step = std::max<int64_t>(16, kElements / v.channels);
+  for (int64_t line = first; line < last; line += step) {
+    const int64_t end = std::min(line + step, last);
+    const int64_t ahead = std::min(end + step, last) - end;
+    for (int64_t block = 0; block < v.blocks; ++block) {
+      const int64_t from = (end + ahead * block / v.blocks) * v.channels;
+      const int64_t to = (end + ahead * (block + 1) / v.blocks) * v.channels;
+      for (const S* data : read) {
+        for (int64_t i = from; data != nullptr && i < to; i += kCacheLine) {
+          __builtin_prefetch(data + i, 0, 2);
+        }
+      }
+      body(block, line, end);
+    }
+  }
+}
+
 // Calls body(block, part, first line, last line), in parallel.
-template <class Body>
-void for_parts(const vector::View& v, int64_t parts, const Body& body) {
+template <class S, class Body>
+void for_parts(const vector::View& v, int64_t parts, const Read<S>& read, const Body& body) {
   const int64_t lines = v.images * v.pixels;
+  if (!v.padded) {
+    const int64_t per_part = lines * v.channels / parts + 1;
+    parallel_for(parts, kParallelGrain / per_part + 1, [&](int64_t begin, int64_t end) {
+      for (int64_t part = begin; part < end; ++part) {
+        for_pieces(
+            v, read, lines * part / parts, lines * (part + 1) / parts,
+            [&](int64_t block, int64_t first, int64_t last) { body(block, part, first, last); });
+      }
+    });
+    return;
+  }
   const int64_t per_item = lines * vector::lanes() / parts + 1;
   parallel_for(v.blocks * parts, kParallelGrain / per_item + 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -32,21 +74,24 @@ void for_parts(const vector::View& v, int64_t parts, const Body& body) {
   });
 }
 
+template <class S>
 class NormForwardKernel : public Kernel {
  public:
+  using Args = vector::NormForward<S>;
+
   // `replay`: the statistics are inputs.
-  explicit NormForwardKernel(const vector::NormForward& args, bool replay = false)
+  explicit NormForwardKernel(const Args& args, bool replay = false)
       : args_(args), parts_(parts_of(args.view)), replay_(replay) {}
 
   std::unique_ptr<BoundKernel> bind(const KernelBuffers& b) const override {
-    vector::NormForward args = args_;
+    Args args = args_;
     const auto in = [&](size_t i) { return static_cast<float*>(b.inputs[i]); };
     const auto out = [&](size_t i) { return static_cast<float*>(b.outputs[i]); };
-    args.src = in(0);
-    args.addend = in(1);
+    args.src = static_cast<S*>(b.inputs[0]);
+    args.addend = static_cast<S*>(b.inputs[1]);
     args.gamma = in(2);
     args.beta = in(3);
-    args.dst = out(0);
+    args.dst = static_cast<S*>(b.outputs[0]);
     if (replay_) {
       args.mean = in(4);
       args.inv_std = in(5);
@@ -63,93 +108,124 @@ class NormForwardKernel : public Kernel {
   }
 
  private:
-  static void run(const vector::NormForward& args, int64_t parts, vector::Sums* sums) {
-    const vector::Kernels& k = vector::kernels();
+  static void run(const Args& args, int64_t parts, vector::Sums* sums) {
+    const auto& k = vector::kernels().of<S>();
     const vector::View& v = args.view;
     if (!args.training) {
       apply(args, parts);
       return;
     }
-    if (parts == 1) {
+    std::fill_n(sums, v.blocks * parts, vector::Sums{});
+    if (parts == 1 && v.padded) {
       // A block's lines stay in the cache between the two passes.
-      for_parts(v, 1, [&](int64_t block, int64_t, int64_t first, int64_t last) {
+      for_parts<S>(v, 1, {}, [&](int64_t block, int64_t, int64_t first, int64_t last) {
         k.norm_sums(args, block, first, last, sums[block]);
         k.norm_statistics(args, block, &sums[block], 1, v.blocks);
         k.norm_apply(args, block, first, last);
       });
       return;
     }
-    for_parts(v, parts, [&](int64_t block, int64_t part, int64_t first, int64_t last) {
-      k.norm_sums(args, block, first, last, sums[part * v.blocks + block]);
-    });
+    for_parts<S>(v, parts, {args.src},
+                 [&](int64_t block, int64_t part, int64_t first, int64_t last) {
+                   k.norm_sums(args, block, first, last, sums[part * v.blocks + block]);
+                 });
     for (int64_t block = 0; block < v.blocks; ++block) {
       k.norm_statistics(args, block, &sums[block], parts, v.blocks);
     }
     apply(args, parts);
   }
 
-  static void apply(const vector::NormForward& args, int64_t parts) {
-    for_parts(args.view, parts, [&](int64_t block, int64_t, int64_t first, int64_t last) {
-      vector::kernels().norm_apply(args, block, first, last);
-    });
+  static void apply(const Args& args, int64_t parts) {
+    for_parts<S>(args.view, parts, {args.src, args.addend},
+                 [&](int64_t block, int64_t, int64_t first, int64_t last) {
+                   vector::kernels().of<S>().norm_apply(args, block, first, last);
+                 });
   }
 
-  vector::NormForward args_;  // without addresses
+  Args args_;  // without addresses
   int64_t parts_;
   bool replay_;
 };
 
+template <class S>
 class NormBackwardKernel : public Kernel {
  public:
-  explicit NormBackwardKernel(const vector::NormBackward& args)
-      : args_(args), parts_(parts_of(args.view)) {}
+  using Args = vector::NormBackward<S>;
+
+  explicit NormBackwardKernel(const Args& args) : args_(args), parts_(parts_of(args.view)) {}
 
   std::unique_ptr<BoundKernel> bind(const KernelBuffers& b) const override {
-    const vector::NormBackward args = with_addresses(args_, b);
+    const Args args = with_addresses(args_, b);
     return bound([args, parts = parts_, sums = static_cast<vector::Sums*>(b.scratch)] {
       run(args, parts, sums);
     });
   }
 
  private:
-  static void run(const vector::NormBackward& args, int64_t parts, vector::Sums* sums) {
-    const vector::Kernels& k = vector::kernels();
+  static void run(const Args& args, int64_t parts, vector::Sums* sums) {
+    const auto& k = vector::kernels().of<S>();
     const vector::View& v = args.view;
     const bool apply = args.diff_src != nullptr;
-    if (parts == 1) {
-      for_parts(v, 1, [&](int64_t block, int64_t, int64_t first, int64_t last) {
+    std::fill_n(sums, v.blocks * parts, vector::Sums{});
+    if (parts == 1 && v.padded) {
+      for_parts<S>(v, 1, {}, [&](int64_t block, int64_t, int64_t first, int64_t last) {
         k.norm_diff_sums(args, block, first, last, sums[block]);
         k.norm_diff_finish(args, block, &sums[block], 1, v.blocks);
         if (apply) k.norm_diff_apply(args, block, first, last, sums[block]);
       });
       return;
     }
-    for_parts(v, parts, [&](int64_t block, int64_t part, int64_t first, int64_t last) {
+    const Read<S> read = {args.src, args.diff_dst, args.diff_dst_2, args.dst};
+    for_parts<S>(v, parts, read, [&](int64_t block, int64_t part, int64_t first, int64_t last) {
       k.norm_diff_sums(args, block, first, last, sums[part * v.blocks + block]);
     });
     for (int64_t block = 0; block < v.blocks; ++block) {
       k.norm_diff_finish(args, block, &sums[block], parts, v.blocks);
     }
     if (!apply) return;
-    for_parts(v, parts, [&](int64_t block, int64_t, int64_t first, int64_t last) {
+    // What the first pass made is all that the second one reads beside src.
+    const bool ready = args.diff_addend != nullptr;
+    const Read<S> again = ready ? Read<S>{args.src, args.diff_addend} : read;
+    for_parts<S>(v, parts, again, [&](int64_t block, int64_t, int64_t first, int64_t last) {
       k.norm_diff_apply(args, block, first, last, sums[block]);
     });
   }
 
-  vector::NormBackward args_;  // without addresses
+  Args args_;  // without addresses
   int64_t parts_;
 };
 
-KernelChoice choose_either(const Context& c, bool replay) {
-  vector::NormForward args;
-  args.view = view_of(c, c.in(0));
+template <class S>
+std::shared_ptr<const Kernel> forward_kernel(const Context& c, const vector::View& view,
+                                             bool replay) {
+  vector::NormForward<S> args;
+  args.view = view;
   args.activation = activation_of(c.node.attributes);
   args.training = c.node.attributes.integer("training") != 0;
   args.epsilon = static_cast<float>(c.node.attributes.real("epsilon"));
   args.momentum = static_cast<float>(c.node.attributes.real("momentum"));
-  KernelChoice choice = forward_choice(c, args.view);
-  choice.scratch_bytes = args.training && !replay ? scratch_for(args.view) : 0;
-  choice.kernel = std::make_shared<NormForwardKernel>(args, replay);
+  return std::make_shared<NormForwardKernel<S>>(args, replay);
+}
+
+template <class S>
+std::shared_ptr<const Kernel> backward_kernel(const Context& c, const vector::View& view) {
+  vector::NormBackward<S> args;
+  args.view = view;
+  args.activation = activation_of(c.node.attributes);
+  args.training = c.node.attributes.integer("training") != 0;
+  args.epsilon = static_cast<float>(c.node.attributes.real("epsilon"));
+  return std::make_shared<NormBackwardKernel<S>>(args);
+}
+
+bool is_bf16(const Context& c) { return c.in_type(0) == ElementType::bf16; }
+
+std::optional<KernelChoice> choose_either(const Context& c, bool replay) {
+  const vector::View view = view_of(c, c.in(0));
+  KernelChoice choice = forward_choice(c, view);
+  const bool training = c.node.attributes.integer("training") != 0;
+  choice.scratch_bytes = training && !replay ? scratch_for(view) : 0;
+  choice.kernel =
+      is_bf16(c) ? forward_kernel<Bf16>(c, view, replay) : forward_kernel<float>(c, view, replay);
   return choice;
 }
 
@@ -157,14 +233,10 @@ std::optional<KernelChoice> choose_forward(const Context& c) { return choose_eit
 std::optional<KernelChoice> choose_replay(const Context& c) { return choose_either(c, true); }
 
 std::optional<KernelChoice> choose_backward(const Context& c) {
-  vector::NormBackward args;
-  args.view = view_of(c, c.in(0));
-  args.activation = activation_of(c.node.attributes);
-  args.training = c.node.attributes.integer("training") != 0;
-  args.epsilon = static_cast<float>(c.node.attributes.real("epsilon"));
-  KernelChoice choice = backward_choice(c, args.view);
-  choice.scratch_bytes = scratch_for(args.view);
-  choice.kernel = std::make_shared<NormBackwardKernel>(args);
+  const vector::View view = view_of(c, c.in(0));
+  KernelChoice choice = backward_choice(c, view);
+  choice.scratch_bytes = scratch_for(view);
+  choice.kernel = is_bf16(c) ? backward_kernel<Bf16>(c, view) : backward_kernel<float>(c, view);
   return choice;
 }
 

@@ -30,13 +30,13 @@ Dims weight_dims(const Context& c, const Shape& weights) {
   return {groups, weights[0] / groups, weights[1], weights[2], weights[3]};
 }
 
-Desc any_weights(const Context& c, const Shape& weights) {
-  return {weight_dims(c, weights), DataType::f32, Tag::any};
+Desc any_weights(const Context& c, const Shape& weights, ElementType type) {
+  return {weight_dims(c, weights), data_type(type), Tag::any};
 }
 
-// The decided descriptor of the weights, or any.
+// The decided descriptor of the weights in memory, which are f32, or any.
 Desc weights_desc(const Context& c, const Shape& shape, const Layout& layout) {
-  if (!layout.decided()) return any_weights(c, shape);
+  if (!layout.decided()) return any_weights(c, shape, ElementType::f32);
   if (layout.tag == kPlain) return Layouts::plain_desc(weight_dims(c, shape), DataType::f32);
   return c.formats.desc_of(shape, ElementType::f32, layout);
 }
@@ -54,11 +54,12 @@ struct Map {
   Desc desc;
 };
 
-Map src_map(const Context& c, const Shape& shape, const Layout& current) {
-  if (reads_plain(c, shape, current)) {
-    return {current, {dims_of(shape), DataType::f32, Tag::nchw}};
+Map src_map(const Context& c) {
+  const Shape& shape = c.in(0);
+  if (reads_plain(c, shape, c.layout(0))) {
+    return {c.layout(0), {dims_of(shape), data_type(c.in_type(0)), Tag::nchw}};
   }
-  return {c.formats.map_layout(shape), c.formats.map_desc(shape)};
+  return {c.formats.map_layout(shape), c.formats.map_desc(shape, c.in_type(0))};
 }
 
 dnnl::convolution_forward::primitive_desc forward_desc(const Context& c, const Desc& src,
@@ -76,22 +77,55 @@ dnnl::convolution_forward::primitive_desc forward_desc(const Context& c, const D
                                               w.stride, w.dilation, w.before, w.after);
 }
 
+// Without a bias when `bias` is empty.
+dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(const Context& c,
+                                                                         const Desc& src,
+                                                                         const Shape& weights,
+                                                                         const Desc& bias,
+                                                                         const Desc& diff_dst) {
+  const Window w = window_of(c);
+  const Desc diff_weights = any_weights(c, weights, ElementType::f32);
+  const auto type = src.data_type() == DataType::bf16 ? ElementType::bf16 : ElementType::f32;
+  const auto hint = forward_desc(c, src, any_weights(c, weights, type), bias, diff_dst);
+  if (bias.get_size() > 0) {
+    return make_backward_desc<dnnl::convolution_backward_weights>(
+        c.engine, hint, algorithm::convolution_direct, src, diff_weights, bias, diff_dst, w.stride,
+        w.dilation, w.before, w.after);
+  }
+  return make_backward_desc<dnnl::convolution_backward_weights>(
+      c.engine, hint, algorithm::convolution_direct, src, diff_weights, diff_dst, w.stride,
+      w.dilation, w.before, w.after);
+}
+
+// bf16 activations meet weights that are f32 from step to step: the kernel rounds them into scratch
+// each time. In memory they lie as their gradient is made, so that the update moves nothing.
 std::optional<KernelChoice> choose_forward(const Context& c) {
-  const Map src = src_map(c, c.in(0), c.layout(0));
+  const Map src = src_map(c);
+  const ElementType type = c.in_type(0);
+  const bool narrow = type == ElementType::bf16;
   const Desc bias = c.has(2) ? bias_desc(c.in(2)[0]) : Desc{};
-  const auto desc = forward_desc(c, src.desc, weights_desc(c, c.in(1), c.layout(1)), bias,
-                                 c.formats.map_desc(c.out(0)));
+  const Desc dst = c.formats.map_desc(c.out(0), type);
+  Desc given = weights_desc(c, c.in(1), c.layout(1));
+  const auto desc =
+      forward_desc(c, src.desc, narrow ? any_weights(c, c.in(1), type) : given, bias, dst);
   if (!is_usable(desc.impl_info_str())) return std::nullopt;
+  if (!narrow) {
+    given = desc.weights_desc();
+  } else if (!c.layout(1).decided()) {
+    given = backward_weights_desc(c, src.desc, c.in(1), bias, dst).diff_weights_desc();
+  }
   auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
+  Source weights = input(1);
+  if (narrow) weights = kernel->add_reorder(given, input(1), desc.weights_desc());
   std::vector<PrimitiveKernel::Argument> arguments = {
       {DNNL_ARG_SRC, src.desc, input(0)},
-      {DNNL_ARG_WEIGHTS, desc.weights_desc(), input(1)},
+      {DNNL_ARG_WEIGHTS, desc.weights_desc(), weights},
       {DNNL_ARG_DST, desc.dst_desc(), output(0)}};
   if (c.has(2)) arguments.push_back({DNNL_ARG_BIAS, bias, input(2)});
   kernel->add(dnnl::convolution_forward(desc), desc.scratchpad_desc(), std::move(arguments));
   KernelChoice choice = plain_choice(c);
   choice.inputs[0] = src.layout;
-  choice.inputs[1] = c.formats.remember(c.in(1), desc.weights_desc());
+  choice.inputs[1] = c.formats.remember(c.in(1), ElementType::f32, given);
   choice.outputs[0] = c.formats.map_layout(c.out(0));
   choice.scratch_bytes = kernel->scratch_bytes();
   choice.implementation = desc.impl_info_str();
@@ -103,13 +137,15 @@ std::optional<KernelChoice> choose_forward(const Context& c) {
 // then brought into scratch, which costs under 1% of a step and no lasting bytes.
 std::optional<KernelChoice> choose_backward_data(const Context& c) {
   const Window w = window_of(c);
-  const Desc diff_src = c.formats.map_desc(c.out(0));
-  const Desc diff_dst = c.formats.map_desc(c.in(1));
+  const ElementType type = c.in_type(1);
+  const Desc diff_src = c.formats.map_desc(c.out(0), type);
+  const Desc diff_dst = c.formats.map_desc(c.in(1), type);
   const Desc given = weights_desc(c, c.in(0), c.layout(0));
-  const auto hint = forward_desc(c, diff_src, any_weights(c, c.in(0)), {}, diff_dst);
+  const Desc any = any_weights(c, c.in(0), type);
+  const auto hint = forward_desc(c, diff_src, any, {}, diff_dst);
   const auto desc = make_backward_desc<dnnl::convolution_backward_data>(
-      c.engine, hint, algorithm::convolution_direct, diff_src, any_weights(c, c.in(0)), diff_dst,
-      w.stride, w.dilation, w.before, w.after);
+      c.engine, hint, algorithm::convolution_direct, diff_src, any, diff_dst, w.stride, w.dilation,
+      w.before, w.after);
   if (!is_usable(desc.impl_info_str())) return std::nullopt;
   auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
   Source weights = input(0);
@@ -132,24 +168,12 @@ std::optional<KernelChoice> choose_backward_data(const Context& c) {
 
 // src, diff_dst -> diff_weights, diff_bias.
 std::optional<KernelChoice> choose_backward_weights(const Context& c) {
-  const Window w = window_of(c);
-  const Map src = src_map(c, c.in(0), c.layout(0));
-  const Desc diff_dst = c.formats.map_desc(c.in(1));
+  const Map src = src_map(c);
+  const Desc diff_dst = c.formats.map_desc(c.in(1), c.in_type(1));
   const Shape& shape = c.out(0);
   const Layout layout = c.wish(0);
   const Desc bias = c.makes(1) ? bias_desc(shape[0]) : Desc{};
-  const auto hint = forward_desc(c, src.desc, any_weights(c, shape), bias, diff_dst);
-  const auto make = [&](const Desc& diff_weights) {
-    if (c.makes(1)) {
-      return make_backward_desc<dnnl::convolution_backward_weights>(
-          c.engine, hint, algorithm::convolution_direct, src.desc, diff_weights, bias, diff_dst,
-          w.stride, w.dilation, w.before, w.after);
-    }
-    return make_backward_desc<dnnl::convolution_backward_weights>(
-        c.engine, hint, algorithm::convolution_direct, src.desc, diff_weights, diff_dst, w.stride,
-        w.dilation, w.before, w.after);
-  };
-  const auto desc = make(any_weights(c, shape));
+  const auto desc = backward_weights_desc(c, src.desc, shape, bias, diff_dst);
   if (!is_usable(desc.impl_info_str())) return std::nullopt;
   auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
   const Desc made = desc.diff_weights_desc();
@@ -166,7 +190,7 @@ std::optional<KernelChoice> choose_backward_weights(const Context& c) {
   KernelChoice choice = plain_choice(c);
   choice.inputs[0] = src.layout;
   choice.inputs[1] = c.formats.map_layout(c.in(1));
-  choice.outputs[0] = c.formats.remember(shape, wanted);
+  choice.outputs[0] = c.formats.remember(shape, ElementType::f32, wanted);
   choice.scratch_bytes = kernel->scratch_bytes();
   choice.implementation = desc.impl_info_str();
   choice.kernel = std::move(kernel);

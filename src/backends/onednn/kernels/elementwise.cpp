@@ -9,16 +9,17 @@
 namespace thimble::onednn {
 namespace {
 
+template <class S>
 class AddKernel : public Kernel {
  public:
   explicit AddKernel(int64_t count) : count_(count) {}
   std::unique_ptr<BoundKernel> bind(const KernelBuffers& buffers) const override {
-    const auto* a = static_cast<const float*>(buffers.inputs[0]);
-    const auto* b = static_cast<const float*>(buffers.inputs[1]);
-    auto* dst = static_cast<float*>(buffers.outputs[0]);
+    const auto* a = static_cast<const S*>(buffers.inputs[0]);
+    const auto* b = static_cast<const S*>(buffers.inputs[1]);
+    auto* dst = static_cast<S*>(buffers.outputs[0]);
     return bound([a, b, dst, count = count_] {
       parallel_for(count, kParallelGrain, [&](int64_t begin, int64_t end) {
-        vector::kernels().add(a + begin, b + begin, dst + begin, end - begin);
+        vector::kernels().of<S>().add(a + begin, b + begin, dst + begin, end - begin);
       });
     });
   }
@@ -54,7 +55,12 @@ class SgdKernel : public Kernel {
 std::optional<KernelChoice> choose_add(const Context& c) {
   KernelChoice choice = choose_portable(c.graph, c.node, c.layouts);
   choice.implementation = vector::kernels().name;
-  choice.kernel = std::make_shared<AddKernel>(choice.outputs[0].elements);
+  const int64_t count = choice.outputs[0].elements;
+  if (c.in_type(0) == ElementType::bf16) {
+    choice.kernel = std::make_shared<AddKernel<Bf16>>(count);
+  } else {
+    choice.kernel = std::make_shared<AddKernel<float>>(count);
+  }
   return choice;
 }
 

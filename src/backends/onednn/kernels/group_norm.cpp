@@ -51,7 +51,7 @@ vector::View one_image(const vector::View& v, int64_t block) {
 }
 
 // Channel block `block` of image `n` alone, as block 0 of one image.
-vector::NormForward at(vector::NormForward a, int64_t n, int64_t block) {
+vector::NormForward<float> at(vector::NormForward<float> a, int64_t n, int64_t block) {
   const int64_t map = map_offset(a.view, n, block);
   advance(a.src, map);
   advance(a.addend, map);
@@ -63,7 +63,7 @@ vector::NormForward at(vector::NormForward a, int64_t n, int64_t block) {
   return a;
 }
 
-vector::NormBackward at(vector::NormBackward a, int64_t n, int64_t block) {
+vector::NormBackward<float> at(vector::NormBackward<float> a, int64_t n, int64_t block) {
   const int64_t map = map_offset(a.view, n, block);
   advance(a.src, map);
   advance(a.diff_dst, map);
@@ -131,11 +131,11 @@ struct Unit {
 
 class ForwardKernel : public Kernel {
  public:
-  ForwardKernel(const vector::NormForward& args, int64_t groups)
+  ForwardKernel(const vector::NormForward<float>& args, int64_t groups)
       : args_(args), units_(args.view, groups) {}
 
   std::unique_ptr<BoundKernel> bind(const KernelBuffers& b) const override {
-    vector::NormForward args = args_;
+    vector::NormForward<float> args = args_;
     const auto in = [&](size_t i) { return static_cast<float*>(b.inputs[i]); };
     const auto out = [&](size_t i) { return static_cast<float*>(b.outputs[i]); };
     args.src = in(0);
@@ -150,7 +150,7 @@ class ForwardKernel : public Kernel {
   }
 
  private:
-  void run(const vector::NormForward& args) const {
+  void run(const vector::NormForward<float>& args) const {
     const vector::View& v = args.view;
     const int64_t work = units_.blocks * vector::lanes() * v.pixels + 1;
     parallel_for(v.images * units_.count, kParallelGrain / work + 1,
@@ -161,13 +161,13 @@ class ForwardKernel : public Kernel {
                  });
   }
 
-  void run_unit(const vector::NormForward& args, int64_t n, const Unit& unit) const {
-    const vector::Kernels& k = vector::kernels();
+  void run_unit(const vector::NormForward<float>& args, int64_t n, const Unit& unit) const {
+    const auto& k = vector::kernels().f32;
     const auto pixels = static_cast<double>(args.view.pixels);
     Group groups[kMax];
     for (int64_t block = unit.first_block; block < unit.last_block; ++block) {
-      const vector::NormForward a = at(args, n, block);
-      vector::Sums sums;
+      const vector::NormForward<float> a = at(args, n, block);
+      vector::Sums sums = {};
       k.norm_sums(a, 0, 0, a.view.pixels, sums);
       unit.each_lane(a.view, block, [&](int64_t i, int64_t g) {
         const double shifted = sums.first[i] / pixels;
@@ -186,7 +186,7 @@ class ForwardKernel : public Kernel {
       if (args.inv_std != nullptr) args.inv_std[place] = inv_std[g];
     }
     for (int64_t block = unit.first_block; block < unit.last_block; ++block) {
-      vector::NormForward a = at(args, n, block);
+      vector::NormForward<float> a = at(args, n, block);
       float channel_mean[kMax] = {}, channel_inv_std[kMax] = {};
       unit.each_lane(a.view, block, [&](int64_t i, int64_t g) {
         channel_mean[i] = mean[g];
@@ -198,13 +198,13 @@ class ForwardKernel : public Kernel {
     }
   }
 
-  vector::NormForward args_;  // without addresses
+  vector::NormForward<float> args_;  // without addresses
   Units units_;
 };
 
 class BackwardKernel : public Kernel {
  public:
-  BackwardKernel(const vector::NormBackward& args, int64_t groups)
+  BackwardKernel(const vector::NormBackward<float>& args, int64_t groups)
       : args_(args), units_(args.view, groups), parts_(parts_of(args.view.images, units_)) {}
 
   int64_t scratch_bytes() const {
@@ -224,7 +224,7 @@ class BackwardKernel : public Kernel {
     return few ? std::min(threads, images) : 1;
   }
 
-  void run(const vector::NormBackward& args, vector::Sums* sums) const {
+  void run(const vector::NormBackward<float>& args, vector::Sums* sums) const {
     const vector::View& v = args.view;
     const int64_t work = units_.blocks * vector::lanes() * v.pixels * v.images / parts_ + 1;
     parallel_for(units_.count * parts_, kParallelGrain / work + 1, [&](int64_t begin, int64_t end) {
@@ -250,14 +250,14 @@ class BackwardKernel : public Kernel {
   }
 
   // `parameters`: by block, sums of g and of g * normalised src, which this image adds to.
-  void run_unit(const vector::NormBackward& args, int64_t n, const Unit& unit,
+  void run_unit(const vector::NormBackward<float>& args, int64_t n, const Unit& unit,
                 vector::Sums* parameters) const {
-    const vector::Kernels& k = vector::kernels();
+    const auto& k = vector::kernels().f32;
     const float* mean = args.mean + n * units_.groups + unit.first_group;
     const float* inv_std = args.inv_std + n * units_.groups + unit.first_group;
     float channel_mean[kMax] = {}, channel_inv_std[kMax] = {};
     const auto block_of = [&](int64_t block) {
-      vector::NormBackward a = at(args, n, block);
+      vector::NormBackward<float> a = at(args, n, block);
       unit.each_lane(a.view, block, [&](int64_t i, int64_t g) {
         channel_mean[i] = mean[g];
         channel_inv_std[i] = inv_std[g];
@@ -268,8 +268,8 @@ class BackwardKernel : public Kernel {
     };
     double group_g[kMax] = {}, group_gx[kMax] = {};  // of gamma * g, of gamma * g * (src - mean)
     for (int64_t block = unit.first_block; block < unit.last_block; ++block) {
-      const vector::NormBackward a = block_of(block);
-      vector::Sums sums;
+      const vector::NormBackward<float> a = block_of(block);
+      vector::Sums sums = {};
       k.norm_diff_sums(a, 0, 0, a.view.pixels, sums);
       unit.each_lane(a.view, block, [&](int64_t i, int64_t g) {
         parameters[block].first[i] += sums.first[i];
@@ -287,7 +287,7 @@ class BackwardKernel : public Kernel {
       slope[g] = inv * inv * inv * group_gx[g] / count;
     }
     for (int64_t block = unit.first_block; block < unit.last_block; ++block) {
-      const vector::NormBackward a = block_of(block);
+      const vector::NormBackward<float> a = block_of(block);
       vector::Sums rest = {};  // centre and slope
       unit.each_lane(a.view, block, [&](int64_t i, int64_t g) {
         rest.first[i] = centre[g];
@@ -297,13 +297,14 @@ class BackwardKernel : public Kernel {
     }
   }
 
-  vector::NormBackward args_;  // without addresses
+  vector::NormBackward<float> args_;  // without addresses
   Units units_;
   int64_t parts_;
 };
 
 std::optional<KernelChoice> choose_forward(const Context& c) {
-  vector::NormForward args;
+  if (c.in_type(0) != ElementType::f32) return std::nullopt;
+  vector::NormForward<float> args;
   args.view = view_of(c, c.in(0));
   args.activation = activation_of(c.node.attributes);
   args.epsilon = static_cast<float>(c.node.attributes.real("epsilon"));
@@ -313,7 +314,8 @@ std::optional<KernelChoice> choose_forward(const Context& c) {
 }
 
 std::optional<KernelChoice> choose_backward(const Context& c) {
-  vector::NormBackward args;
+  if (c.in_type(0) != ElementType::f32) return std::nullopt;
+  vector::NormBackward<float> args;
   args.view = view_of(c, c.in(0));
   args.activation = activation_of(c.node.attributes);
   KernelChoice choice = backward_choice(c, args.view);

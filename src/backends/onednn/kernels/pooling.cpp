@@ -35,8 +35,9 @@ Geometry global_geometry(const Shape& image) {
 
 Pooling::primitive_desc forward_desc(const Context& c, const Shape& src, const Shape& dst,
                                      const Geometry& g) {
-  return pooling_desc(c.engine, g.kind, c.formats.map_desc(src), c.formats.map_desc(dst), g.window,
-                      g.kernel);
+  const ElementType type = c.in_type(0);
+  return pooling_desc(c.engine, g.kind, c.formats.map_desc(src, type),
+                      c.formats.map_desc(dst, type), g.window, g.kernel);
 }
 
 std::optional<KernelChoice> choose_forward(const Context& c, const Geometry& g) {
@@ -63,8 +64,8 @@ std::optional<KernelChoice> choose_forward(const Context& c, const Geometry& g) 
 
 std::optional<KernelChoice> choose_backward(const Context& c, const Geometry& g) {
   const auto hint = forward_desc(c, c.out(0), c.in(0), g);
-  const Desc diff_src = c.formats.map_desc(c.out(0));
-  const Desc diff_dst = c.formats.map_desc(c.in(0));
+  const Desc diff_src = c.formats.map_desc(c.out(0), c.out_type(0));
+  const Desc diff_dst = c.formats.map_desc(c.in(0), c.in_type(0));
   const auto desc =
       pooling_backward_desc(c.engine, hint, g.kind, diff_src, diff_dst, g.window, g.kernel);
   const bool max = g.kind == algorithm::pooling_max;

@@ -10,10 +10,15 @@ constexpr int kLanes = 8;
 }  // namespace
 
 extern const Kernels kTable;
-const Kernels kTable = {"vector:avx2",  norm_sums,        norm_statistics, norm_apply,
-                        norm_diff_sums, norm_diff_finish, norm_diff_apply, add,
-                        sgd_momentum,   group_range,      encode_codes,    decode_codes,
-                        small_sgd,      small_adam};
+const Kernels kTable = {"vector:avx2",
+                        kActivationKernels<float>,
+                        kActivationKernels<Bf16>,
+                        sgd_momentum,
+                        group_range,
+                        encode_codes,
+                        decode_codes,
+                        small_sgd,
+                        small_adam};
 }  // namespace avx2
 }  // namespace thimble::vector
 

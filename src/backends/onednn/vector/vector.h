@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "base/bf16.h"
 #include "ops/core/small_state.h"
 
 namespace thimble::vector {
@@ -9,8 +10,8 @@ namespace thimble::vector {
 // Kernels for the channel-blocked and channels-last layouts, compiled once per instruction set.
 // A "line" is the channels of one block at one pixel.
 
-// How a normalised tensor lies in memory, in floats. Pixel p of image n, channel block b starts at
-// n*image_stride + b*block_stride + p*pixel_stride.
+// How a normalised tensor lies in memory, in elements. Pixel p of image n, channel block b starts
+// at n*image_stride + b*block_stride + p*pixel_stride.
 struct View {
   int64_t images = 0;
   int64_t pixels = 0;  // H*W
@@ -24,43 +25,46 @@ struct View {
 
 enum class Activation : uint8_t { none, relu, relu6 };
 
-// Batch normalisation over one channel block. Lines are numbered over images, then pixels.
+// Batch normalisation over one channel block. Lines are numbered over images, then pixels. S is
+// what activations are kept as, float or Bf16; all else is float.
+template <class S>
 struct NormForward {
   View view;
   Activation activation = Activation::none;
   bool training = true;
   float epsilon = 0;
   float momentum = 0;
-  const float* src = nullptr;
-  const float* addend = nullptr;  // null: none
-  const float* gamma = nullptr;   // (C), like all that follow
+  const S* src = nullptr;
+  const S* addend = nullptr;     // null: none
+  const float* gamma = nullptr;  // (C), like all that follow
   const float* beta = nullptr;
   float* mean = nullptr;
   float* inv_std = nullptr;
   float* running_mean = nullptr;
   float* running_var = nullptr;
-  float* dst = nullptr;
+  S* dst = nullptr;
   // One bit a lane, set where the activation lets the gradient pass: lanes/8 bytes for each line
   // of each block, lines innermost. Null: nobody asks.
   uint8_t* mask = nullptr;
 };
 
+template <class S>
 struct NormBackward {
   View view;
   Activation activation = Activation::none;
   bool training = true;
   float epsilon = 0;
-  const float* src = nullptr;
-  const float* diff_dst = nullptr;
-  const float* diff_dst_2 = nullptr;  // null: none
+  const S* src = nullptr;
+  const S* diff_dst = nullptr;
+  const S* diff_dst_2 = nullptr;  // null: none
   const float* gamma = nullptr;
   const float* beta = nullptr;
   const float* mean = nullptr;     // frozen: the running statistics
   const float* inv_std = nullptr;  // frozen: the running variance
-  const float* dst = nullptr;      // what the activation cut off, when there was an addend
+  const S* dst = nullptr;          // what the activation cut off, when there was an addend
   const uint8_t* mask = nullptr;   // the same, as NormForward wrote it
-  float* diff_src = nullptr;       // each output null when nobody wants it
-  float* diff_addend = nullptr;
+  S* diff_src = nullptr;           // each output null when nobody wants it
+  S* diff_addend = nullptr;
   float* diff_gamma = nullptr;
   float* diff_beta = nullptr;
 };
@@ -74,23 +78,29 @@ struct Sums {
 
 inline constexpr int64_t kGroupValues = 256;  // that of ops/core/groups.h
 
+template <class S>
+struct ActivationKernels {
+  // Forward: adds the sums of (x - x0) and its square over lines [begin, end); then the statistics
+  // of a block from `parts` sums; then the result.
+  void (*norm_sums)(const NormForward<S>&, int64_t block, int64_t begin, int64_t end, Sums&);
+  void (*norm_statistics)(const NormForward<S>&, int64_t block, const Sums* sums, int64_t parts,
+                          int64_t stride);
+  void (*norm_apply)(const NormForward<S>&, int64_t block, int64_t begin, int64_t end);
+  // Backward: adds the sums of g and g*(x - mean), writing diff_addend on the way; diff_gamma and
+  // diff_beta from `parts` of them, and in sums[0] the `centre` and `slope` that are left to
+  // subtract; then diff_src = gamma*inv_std*g - centre - slope*(x - mean).
+  void (*norm_diff_sums)(const NormBackward<S>&, int64_t block, int64_t begin, int64_t end, Sums&);
+  void (*norm_diff_finish)(const NormBackward<S>&, int64_t block, Sums* sums, int64_t parts,
+                           int64_t stride);
+  void (*norm_diff_apply)(const NormBackward<S>&, int64_t block, int64_t begin, int64_t end,
+                          const Sums&);
+  void (*add)(const S* a, const S* b, S* dst, int64_t count);
+};
+
 struct Kernels {
   const char* name;
-  // Forward: sums of (x - x0) and its square over lines [begin, end); then the statistics of a
-  // block from `parts` sums; then the result.
-  void (*norm_sums)(const NormForward&, int64_t block, int64_t begin, int64_t end, Sums&);
-  void (*norm_statistics)(const NormForward&, int64_t block, const Sums* sums, int64_t parts,
-                          int64_t stride);
-  void (*norm_apply)(const NormForward&, int64_t block, int64_t begin, int64_t end);
-  // Backward: sums of g and g*(x - mean), writing diff_addend on the way; diff_gamma and
-  // diff_beta from them, and in sums[0] the `centre` and `slope` that are left to subtract; then
-  // diff_src = gamma*inv_std*g - centre - slope*(x - mean).
-  void (*norm_diff_sums)(const NormBackward&, int64_t block, int64_t begin, int64_t end, Sums&);
-  void (*norm_diff_finish)(const NormBackward&, int64_t block, Sums* sums, int64_t parts,
-                           int64_t stride);
-  void (*norm_diff_apply)(const NormBackward&, int64_t block, int64_t begin, int64_t end,
-                          const Sums&);
-  void (*add)(const float* a, const float* b, float* dst, int64_t count);
+  ActivationKernels<float> f32;
+  ActivationKernels<Bf16> bf16;
   // m = momentum*m + (g + decay*w); w -= lr*m
   void (*sgd_momentum)(float* weights, const float* diff, float* velocity, float lr, float momentum,
                        float decay, int64_t count);
@@ -102,6 +112,15 @@ struct Kernels {
   // Blocks of ops/core/small_state.h.
   void (*small_sgd)(const SmallSgd&, int64_t begin, int64_t end);
   void (*small_adam)(const SmallAdam&, int64_t begin, int64_t end);
+
+  template <class S>
+  const ActivationKernels<S>& of() const {
+    if constexpr (sizeof(S) == sizeof(float)) {
+      return f32;
+    } else {
+      return bf16;
+    }
+  }
 };
 
 // Blocks of 16 channels with AVX-512, of 8 otherwise.
