@@ -135,6 +135,13 @@ class Lowering {
       weight_of_gradient_[node.inputs[1]] =
           sum == weight_of_sum.end() ? node.inputs[0] : sum->second;
     }
+    // Of a weight that several nodes read, so do the parts of the gradient.
+    for (auto node = graph_.nodes.rbegin(); node != graph_.nodes.rend(); ++node) {
+      if (node->phase != Phase::backward || node->op != "add") continue;
+      const auto sum = weight_of_gradient_.find(node->outputs[0]);
+      if (sum == weight_of_gradient_.end()) continue;
+      for (TensorId part : node->inputs) weight_of_gradient_[part] = sum->second;
+    }
   }
 
   void wish_layouts(const Node& node) {
