@@ -50,6 +50,7 @@ class Lowering {
         layouts_[t] = plain_layout(tensor.shape);
       }
       for (const NamedLayout& f : fixed) {
+        if (!is_persistent(tensor.role)) break;
         if (f.name == tensor.name) layouts_[t] = f.layout;
       }
     }

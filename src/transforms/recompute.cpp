@@ -45,6 +45,7 @@ class Rewriter {
         producer_(training.tensors.size(), -1),
         newest_(training.tensors.size()),
         dropped_(training.tensors.size()),
+        copies_(training.tensors.size()),
         ran_(training.nodes.size()),
         made_(training.tensors.size()),
         backward_of_(training.nodes.size()) {
@@ -196,9 +197,12 @@ class Rewriter {
     for (TensorId& t : again.inputs) t = t == kNoTensor ? t : newest_[at(t)];
     for (TensorId& t : again.outputs) {
       if (t == kNoTensor) continue;
+      // Numbered here: to look each name up among thousands takes seconds for row bands.
       Tensor copy = from_.tensor(t);
-      copy.name += " again";
-      const TensorId fresh = to_.add_tensor(std::move(copy));
+      const int32_t times = ++copies_[at(t)];
+      copy.name += times == 1 ? " again" : str_cat(" again#", times);
+      const auto fresh = static_cast<TensorId>(to_.tensors.size());
+      to_.tensors.push_back(std::move(copy));
       newest_[at(t)] = fresh;
       t = fresh;
     }
@@ -232,6 +236,7 @@ class Rewriter {
   std::vector<int32_t> producer_;      // by tensor: its forward node
   std::vector<TensorId> newest_;       // by tensor of the original graph
   std::vector<bool> dropped_;          // the newest version is not kept for the backward pass
+  std::vector<int32_t> copies_;        // by tensor: runs of its node beside the first
   std::vector<bool> ran_;              // by node
   std::vector<bool> made_;             // by tensor: a gradient that is there
   std::vector<size_t> summing_;        // backward nodes that read two gradients as their sum
