@@ -442,7 +442,7 @@ const Technique& technique_row_bands() {
       .paper = "MCUNetV2, arXiv 2110.15352; exact, with halo",
       .stage = Technique::Stage::forward,
       .promise = [](const Graph&) { return Promise::same_math; },
-      .options = {2, 4, 8, 16},
+      .options = {2, 4, 8},
       .evaluates = true,
       .apply = rewrite,
       .describe =

@@ -8,6 +8,7 @@
 #include "memory/plan.h"
 #include "models/zoo.h"
 #include "ops/core/builder.h"
+#include "planner/planner.h"
 #include "schedule/order.h"
 #include "support/sanitizers.h"
 #include "transforms/core/technique.h"
@@ -24,7 +25,7 @@ using transforms_test::training_graph;
 
 const OptimizerSpec kMomentum = {"sgd", {{"momentum", 0.9}}};
 
-// Everything kept or, for `split` in the middle, the first half as a segment that runs again.
+// Everything kept or, with a checkpoint in the middle, the first half made again.
 RecomputePlan simple_plan(const Graph& training, bool checkpoint) {
   RecomputePlan plan;
   plan.stage_begins = cut_into_stages(training);
@@ -166,13 +167,10 @@ TEST(RowBands, NameTheNormThatNeedsWholeMaps) {
 }
 
 // Bytes beside weights, statistics, optimizer state and the gradients of weights.
-int64_t activation_bytes(const Graph& graph) {
-  std::vector<NamedLayout> layouts;
-  const auto backend = make_backend("portable");
-  Schedule s = reordered(make_schedule(graph, *backend, layouts), Order::smaller_first);
-  const MemoryPlan plan = plan_memory(s, place_persistent({&s}, {}));
+int64_t largest_activation_bytes(const MemoryPlan& plan) {
   int64_t most = 0;
-  for (int32_t step = 0; step < static_cast<int32_t>(s.steps.size()); ++step) {
+  const auto steps = static_cast<int32_t>(plan.block_of_scratch.size());
+  for (int32_t step = 0; step < steps; ++step) {
     const auto bytes = bytes_at_step(plan, step);
     int64_t sum = 0;
     for (Category c :
@@ -182,6 +180,13 @@ int64_t activation_bytes(const Graph& graph) {
     most = std::max(most, sum);
   }
   return most;
+}
+
+int64_t activation_bytes(const Graph& graph) {
+  std::vector<NamedLayout> layouts;
+  const auto backend = make_backend("portable");
+  Schedule s = reordered(make_schedule(graph, *backend, layouts), Order::smaller_first);
+  return largest_activation_bytes(plan_memory(s, place_persistent({&s}, {})));
 }
 
 TEST(RowBands, MobileNetV2FitsIntoAFewMegabytes) {
@@ -195,6 +200,31 @@ TEST(RowBands, MobileNetV2FitsIntoAFewMegabytes) {
   const Graph training =
       training_graph(use_masks(use_row_bands(forward, find_row_bands(forward, 4))), kMomentum);
   EXPECT_LE(activation_bytes(recompute(training, simple_plan(training, true))), 12 << 20);
+}
+
+// The smallest plans, found by the planner alone.
+TEST(RowBands, ThePlannerFindsThem) {
+  PlanRequest request;
+  ModelOptions o;
+  o.batch = 1;
+  o.norm = "frozen";
+  request.forward = build_model("mobilenet_v2", o);
+  request.optimizer = kMomentum;
+  request.backend = "portable";
+  request.budget_bytes = 1;
+  const auto uses_bands = [](const Plan& plan) {
+    return std::any_of(plan.techniques.begin(), plan.techniques.end(),
+                       [](const std::string& t) { return t.starts_with("row_bands"); });
+  };
+  const Plan training = make_plan(request, {1e11, 1e10, 1e-6});
+  EXPECT_TRUE(uses_bands(training));
+  EXPECT_EQ(training.promise, Promise::same_math);
+  EXPECT_LE(largest_activation_bytes(training.train.memory), 6 << 20);
+  request.training = false;
+  const Plan evaluation = make_plan(request, {1e11, 1e10, 1e-6});
+  EXPECT_TRUE(uses_bands(evaluation));
+  EXPECT_EQ(evaluation.promise, Promise::same_math);
+  EXPECT_LE(largest_activation_bytes(evaluation.evaluate.memory), 2'600'000);
 }
 
 }  // namespace
