@@ -55,17 +55,26 @@ Differentiated differentiate(const Graph& forward, const std::vector<TensorId>& 
     if (!used || !any) continue;
     const OpDef& def = find_op(node.op);
     require(def.gradient != nullptr, node.op, " (layer ", node.name, ") has no gradient");
-    GradientBuilder builder(graph, node, std::move(diff_outputs), wanted_inputs);
+    std::vector<std::vector<TensorId>*> sent;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      sent.push_back(wanted_inputs[i] ? &parts[at(node.inputs[i])] : nullptr);
+    }
+    GradientBuilder builder(graph, node, std::move(diff_outputs), wanted_inputs, std::move(sent));
     const size_t first = graph.nodes.size();
     def.gradient(builder);
-    for (size_t i = first; i < graph.nodes.size(); ++i) {
-      graph.nodes[i].gradient_of = static_cast<int32_t>(n);
-    }
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const TensorId diff = builder.diff_inputs()[i];
       if (!wanted_inputs[i] || diff == kNoTensor) continue;
+      std::vector<TensorId>& so_far = parts[at(node.inputs[i])];
       reached[at(node.inputs[i])] = true;
-      parts[at(node.inputs[i])].push_back(diff);
+      so_far.push_back(diff);
+      // Several nodes may read a weight: there is one running sum, never a gradient for each.
+      if (graph.tensor(node.inputs[i]).role != Role::weight || so_far.size() < 2) continue;
+      const std::string& name = graph.tensor(node.inputs[i]).name;
+      so_far = append_node(graph, Phase::backward, "add", name, {so_far[0], so_far[1]});
+    }
+    for (size_t i = first; i < graph.nodes.size(); ++i) {
+      graph.nodes[i].gradient_of = static_cast<int32_t>(n);
     }
   }
   Differentiated result{std::move(graph), std::vector<TensorId>(forward.tensors.size(), kNoTensor)};
@@ -73,7 +82,7 @@ Differentiated differentiate(const Graph& forward, const std::vector<TensorId>& 
     const bool asked = forward.tensors[t].trainable ||
                        std::count(wanted.begin(), wanted.end(), static_cast<TensorId>(t)) > 0;
     if (!asked || parts[t].empty()) continue;
-    // Several layers may share a weight: their gradients add up.
+    // Of wanted activations.
     while (parts[t].size() > 1) {
       const TensorId sum = append_node(result.graph, Phase::backward, "add",
                                        forward.tensors[t].name, {parts[t][0], parts[t][1]})[0];

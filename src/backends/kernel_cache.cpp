@@ -1,29 +1,52 @@
 #include "backends/kernel_cache.h"
 
-#include <sstream>
+#include <type_traits>
 
 namespace thimble {
 namespace {
 
-// All that a choice may depend on.
-std::string key_of(const Graph& graph, const Node& node, const std::vector<Layout>& layouts) {
-  std::ostringstream key;
-  key.precision(17);
-  key << node.op;
-  for (const auto& [name, value] : node.attributes) key << ' ' << name << '=' << value;
-  for (const auto* tensors : {&node.inputs, &node.outputs, &node.updates}) {
-    key << " |";
-    for (TensorId t : *tensors) {
-      if (t == kNoTensor) {
-        key << " -";
-        continue;
-      }
-      const Layout& layout = layouts[static_cast<size_t>(t)];
-      key << ' ' << name_of(graph.tensor(t).type) << graph.tensor(t).shape << layout.tag << ':'
-          << layout.elements;
+// Appends the bytes of a number, or the length and the bytes of a text. Printed keys would be most
+// of the time that a plan with thousands of nodes takes.
+template <class T>
+void append(std::string& key, const T& value) {
+  if constexpr (std::is_arithmetic_v<T>) {
+    const char* bytes = reinterpret_cast<const char*>(&value);
+    key.append(bytes, sizeof value);
+  } else {
+    append(key, value.size());
+    if constexpr (std::is_same_v<T, std::string>) {
+      key += value;
+    } else {
+      for (const auto& item : value) append(key, item);
     }
   }
-  return key.str();
+}
+
+// All that a choice may depend on.
+std::string key_of(const Graph& graph, const Node& node, const std::vector<Layout>& layouts) {
+  std::string key;
+  key.reserve(512);
+  append(key, node.op);
+  for (const auto& [name, value] : node.attributes) {
+    append(key, name);
+    append(key, value.index());
+    std::visit([&](const auto& v) { append(key, v); }, value);
+  }
+  for (const auto* tensors : {&node.inputs, &node.outputs, &node.updates}) {
+    append(key, tensors->size());
+    for (TensorId t : *tensors) {
+      append(key, t == kNoTensor);
+      if (t == kNoTensor) continue;
+      const Layout& layout = layouts[static_cast<size_t>(t)];
+      const Tensor& tensor = graph.tensor(t);
+      append(key, static_cast<int>(tensor.type));
+      append(key, tensor.shape.rank());
+      for (int64_t size : tensor.shape) append(key, size);
+      append(key, layout.tag);
+      append(key, layout.elements);
+    }
+  }
+  return key;
 }
 
 }  // namespace

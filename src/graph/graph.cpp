@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <optional>
-#include <set>
+#include <unordered_set>
 
 namespace thimble {
 
@@ -127,7 +127,7 @@ std::ostream& operator<<(std::ostream& out, const Graph& graph) {
 }
 
 void verify(const Graph& graph) {
-  std::set<std::string_view> names;
+  std::unordered_set<std::string_view> names;
   for (const Tensor& t : graph.tensors) {
     ensure(names.insert(t.name).second, "two tensors are called ", t.name);
   }

@@ -71,6 +71,10 @@ struct Node {
   Attributes attributes;
   Phase phase = Phase::forward;
   int32_t gradient_of = -1;  // of a backward node: the forward node that it belongs to
+  // Forward nodes that compute one band of rows of a region of the network stand together. What
+  // they make is made again, band by band, just before its gradients. Numbered from 1; 0: none.
+  int32_t region = 0;
+  int32_t band = 0;
   friend bool operator==(const Node&, const Node&) = default;
 };
 

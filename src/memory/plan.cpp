@@ -1,6 +1,8 @@
 #include "memory/plan.h"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
 
 #include "base/bytes.h"
 #include "memory/place.h"
@@ -33,9 +35,15 @@ class Planner {
     plan_.block_of_buffer.assign(schedule.buffers.size(), -1);
     plan_.block_of_scratch.assign(schedule.steps.size(), -1);
     const auto steps = std::max(static_cast<int32_t>(schedule.steps.size()), 1);
+    std::unordered_map<std::string_view, size_t> buffers;
+    for (size_t b = 0; b < schedule.buffers.size(); ++b) {
+      if (schedule.buffers[b].persistent) buffers[schedule.buffers[b].name] = b;
+    }
     for (const PersistentBlock& p : persistent) {
-      const BufferId b = schedule.find(p.name);
-      if (b != kNoBuffer) plan_.block_of_buffer[at(b)] = static_cast<int32_t>(plan_.blocks.size());
+      const auto b = buffers.find(p.name);
+      if (b != buffers.end()) {
+        plan_.block_of_buffer[b->second] = static_cast<int32_t>(plan_.blocks.size());
+      }
       plan_.blocks.push_back({p.name, p.bytes, {0, steps}, p.category, p.offset});
       plan_.persistent_bytes = std::max(plan_.persistent_bytes, p.offset + p.bytes);
     }

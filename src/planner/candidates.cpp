@@ -46,10 +46,16 @@ class Judge {
     if (!keeping.graph) return keeping.refusal;
     if (std::string refusal = add(*keeping.graph, c, all); !refusal.empty()) return refusal;
     const Chain chain = make_chain(*keeping.graph, machine_);
+    // Row bands make graphs many times as long: those are tried at fewer levels, or planning would
+    // take that much longer.
+    const size_t length = keeping.graph->nodes.size();
+    if (shortest_ == 0) shortest_ = length;
+    const int sparser = length > shortest_ ? static_cast<int>(2 * length / shortest_) : 1;
     for (const Round& round : rounds) {
       const ChainSolver solver(chain, round.share, round.beside);
       double last = 0;
-      for (int level = ChainSolver::kLevels; level >= 0; level -= round.stride) {
+      const int stride = std::max(round.stride, sparser);
+      for (int level = ChainSolver::kLevels; level >= 0; level -= stride) {
         if (solver.seconds(level) <= last) continue;
         last = solver.seconds(level);
         auto plan = solver.plan(level);
@@ -64,10 +70,11 @@ class Judge {
 
  private:
   std::string add(const Graph& keeping, Candidate c, std::vector<Candidate>& all) {
-    const Rewrite rewritten = finished_graph(keeping, c);
+    Rewrite rewritten = finished_graph(keeping, c);
     if (!rewritten.graph) return rewritten.refusal;
     Schedule s = make_schedule(*rewritten.graph, backend_, layouts_);
-    s = reordered(s, Order::smaller_first);
+    rewritten.graph.reset();  // one of the two at a time: planning's own peak counts
+    s = reordered(std::move(s), Order::smaller_first);
     c.arena_bytes =
         live_bytes(s, place_persistent({&s}, reservations_of(request_, c.microbatches)));
     c.seconds = predict_seconds(s, machine_);
@@ -79,6 +86,7 @@ class Judge {
   const Machine& machine_;
   KernelCache backend_{make_backend("portable")};
   std::vector<NamedLayout> layouts_;
+  size_t shortest_ = 0;  // nodes of the first graph, which no technique made longer
 };
 
 // Every choice of at most one option for each technique among those that are of use by themselves.

@@ -37,9 +37,19 @@ struct Reads {
 Reads reads_of(const Graph& g, const std::vector<int32_t>& forward) {
   Reads r{std::vector<int32_t>(g.tensors.size(), -1), std::vector<bool>(g.tensors.size()),
           std::vector<int32_t>(g.tensors.size(), INT32_MAX)};
+  std::vector<int32_t> region_of(g.tensors.size());
   for (size_t i = 0; i < forward.size(); ++i) {
-    for (TensorId t : g.nodes[index(forward[i])].inputs) {
-      if (t != kNoTensor) r.last_forward[index(t)] = static_cast<int32_t>(i);
+    const Node& node = g.nodes[index(forward[i])];
+    for (TensorId t : node.inputs) {
+      if (t == kNoTensor) continue;
+      r.last_forward[index(t)] = static_cast<int32_t>(i);
+      // Bands run again with their gradients, and read then what stands before the region.
+      if (node.region == 0 || region_of[index(t)] == node.region) continue;
+      r.backward[index(t)] = true;
+      r.first_owner[index(t)] = std::min(r.first_owner[index(t)], forward[i]);
+    }
+    for (TensorId t : node.outputs) {
+      if (t != kNoTensor) region_of[index(t)] = node.region;
     }
   }
   for (const Node& node : g.nodes) {
@@ -52,6 +62,26 @@ Reads reads_of(const Graph& g, const std::vector<int32_t>& forward) {
     }
   }
   return r;
+}
+
+// What a region's largest band has at a time, lean: what is not droppable, and the largest map with
+// its gradient.
+int64_t band_bytes(const Graph& g, const std::vector<int32_t>& forward, int32_t begin, int32_t end,
+                   const std::vector<bool>& droppable) {
+  int64_t most = 0, kept = 0, largest = 0;
+  for (int32_t i = begin; i < end; ++i) {
+    const Node& node = g.nodes[index(forward[index(i)])];
+    if (node.band == 0) return 0;
+    if (i > begin && g.nodes[index(forward[index(i - 1)])].band != node.band) kept = largest = 0;
+    const bool joins = i + 1 == end || g.nodes[index(forward[index(i + 1)])].band != node.band;
+    if (joins) continue;  // its result is the whole map
+    for (TensorId t : node.outputs) {
+      if (t != kNoTensor && !droppable[index(t)]) kept += bytes_of(g, t);
+      largest = std::max(largest, bytes_of(g, t));
+    }
+    most = std::max(most, kept + 2 * largest);
+  }
+  return most;
 }
 
 }  // namespace
@@ -67,6 +97,8 @@ Chain make_chain(const Graph& g, const Machine& machine) {
   for (size_t s = 0; s < chain.stages.size(); ++s) {
     Chain::Stage& stage = chain.stages[s];
     const int32_t end = chain.stage_begins[s + 1];
+    stage.band_bytes = band_bytes(g, forward, chain.stage_begins[s], end, droppable);
+    stage.forward_bytes = stage.band_bytes;
     for (int32_t i = chain.stage_begins[s]; i < end; ++i) {
       const Node& node = g.nodes[index(forward[index(i)])];
       stage_of[index(forward[index(i)])] = static_cast<int32_t>(s);
@@ -76,6 +108,7 @@ Chain make_chain(const Graph& g, const Machine& machine) {
         const int64_t bytes = bytes_of(g, t);
         if (bytes == 0) continue;
         const int32_t last = reads.last_forward[index(t)];
+        if (node.band > 0 && last < end) continue;  // of one band
         for (size_t later = s + 1; later < chain.stages.size(); ++later) {
           if (last >= chain.stage_begins[later]) chain.stages[later].input_bytes += bytes;
         }
@@ -90,6 +123,9 @@ Chain make_chain(const Graph& g, const Machine& machine) {
         if (reads.backward[index(t)]) stage.lean_seconds += seconds;
       }
     }
+  }
+  for (Chain::Stage& stage : chain.stages) {
+    if (stage.band_bytes > 0) stage.backward_seconds += stage.forward_seconds;
   }
   for (const Node& node : g.nodes) {
     if (node.gradient_of < 0) continue;
@@ -157,8 +193,9 @@ ChainSolver::Choice ChainSolver::solve(int first, int last, int level) const {
     if (lean && s.dropped_bytes == 0) continue;
     const int64_t kept = kept_bytes(s, lean, alone);
     const int64_t beside = lean && !alone ? s.dropped_bytes + next : 0;
-    const auto backward = static_cast<int64_t>(
-        beside_ * static_cast<double>(s.input_bytes + diff_dst + s.gradient_bytes));
+    const auto backward =
+        s.band_bytes + static_cast<int64_t>(beside_ * static_cast<double>(s.input_bytes + diff_dst +
+                                                                          s.gradient_bytes));
     if (bytes < kept + std::max(backward, beside)) continue;
     const float rest = at(first + 1, last, level - levels_of(kept)).seconds;
     const auto own =

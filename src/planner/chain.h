@@ -22,6 +22,8 @@ struct Chain {
     int64_t handed_on_bytes = 0;    // of these, what only the stages behind it read
     int64_t dropped_own_bytes = 0;  // dropped and not handed on
     int64_t gradient_bytes = 0;     // of its weights
+    // Of row bands: what one of them has at a time, in either direction. 0: no bands.
+    int64_t band_bytes = 0;
   };
   std::vector<int32_t> stage_begins;
   std::vector<Stage> stages;

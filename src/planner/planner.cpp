@@ -88,8 +88,17 @@ Plan compile(const PlanRequest& request, const Machine& machine, const Candidate
   plan.evaluate.schedule = make_schedule(evaluation_graph(request, candidate), backend, layouts);
   const std::vector<Reservation> reservations = reservations_of(request, candidate.microbatches);
   Arenas best;
+  // What has more live bytes than another takes placed need not be placed: that takes long.
+  std::vector<std::pair<int64_t, Order>> orders;
+  const auto persistent = place_persistent({&train, &plan.evaluate.schedule}, reservations);
   for (Order order : all_orders()) {
     if (training == nullptr && order != Order::as_written) continue;
+    orders.emplace_back(live_bytes(reordered(train, order), persistent), order);
+  }
+  std::stable_sort(orders.begin(), orders.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (const auto& [bytes, order] : orders) {
+    if (best.arena_bytes > 0 && bytes >= best.arena_bytes) continue;
     Schedule ordered = reordered(train, order);
     Arenas a = place(ordered, plan.evaluate.schedule, reservations);
     if (best.arena_bytes > 0 && a.arena_bytes >= best.arena_bytes) continue;
@@ -176,21 +185,31 @@ Plan choose(const PlanRequest& request, const Machine& machine, const std::strin
   return plan;
 }
 
-// Examples do not depend on each other in evaluation: as many at a time as fit.
+// Examples do not depend on each other in evaluation: as many at a time as fit. Where one alone
+// does not, techniques that also evaluate are tried, in the order of their options.
 Plan choose_evaluation(const PlanRequest& request, const Machine& machine,
                        const std::string& backend) {
   const int64_t batch = batch_of(request.forward);
-  const auto compiled = [&](int64_t count) {
-    Plan plan = compile(request, machine, {count}, nullptr);
-    measure_process(plan, backend, request);
-    return plan;
-  };
-  Plan best = compiled(1);
-  int64_t smallest = smallest_budget(best);
-  for (int64_t count = 2; count <= batch && !best.fits; ++count) {
-    if (batch % count != 0) continue;
-    best = compiled(count);
+  Plan best;
+  int64_t smallest = INT64_MAX;
+  const auto try_next = [&](const Candidate& c) {
+    best = {};  // before the next is made: both at once would raise the peak
+    best = compile(request, machine, c, nullptr);
+    best.promise = promise_of(request, {1, c.settings});
+    for (const Setting& s : c.settings) best.techniques.push_back(text_of(s));
+    measure_process(best, backend, request);
     smallest = std::min(smallest, smallest_budget(best));
+  };
+  try_next({1});
+  for (int64_t count = 2; count <= batch && !best.fits; ++count) {
+    if (batch % count == 0) try_next({count});
+  }
+  for (const Setting& s : settings_to_try(request)) {
+    if (best.fits) break;
+    if (!s.technique->evaluates) continue;
+    if (s.technique->apply(inference_graph(request.forward), s.option).graph) {
+      try_next({1, {s}});
+    }
   }
   best.smallest_budget_bytes = smallest;
   return best;

@@ -53,26 +53,48 @@ void swap_gradients(Schedule& schedule) {
 }
 
 // Moves each update, and what prepares it, up to just behind the last step that it must follow.
-void hoist_updates(std::vector<Step>& steps) {
-  std::vector<Step> updates;
-  std::vector<Step> result;
-  std::vector<Step> finish;
-  for (Step& step : steps) {
+void hoist_updates(Schedule& schedule) {
+  constexpr int64_t kNever = -1;
+  std::vector<Step> body, updates, finish;
+  for (Step& step : schedule.steps) {
     (step.phase == Phase::update   ? updates
      : step.phase == Phase::finish ? finish
-                                   : result)
+                                   : body)
         .push_back(std::move(step));
   }
+  std::vector<int64_t> written(schedule.buffers.size(), kNever);  // by which step last
+  std::vector<int64_t> touched(schedule.buffers.size(), kNever);  // read or written
+  const auto record = [&](const Step& step, int64_t place) {
+    for (const auto* list : {&step.inputs, &step.outputs}) {
+      for (BufferId b : *list) {
+        if (b == kNoBuffer) continue;
+        touched[static_cast<size_t>(b)] = std::max(touched[static_cast<size_t>(b)], place);
+        if (list != &step.outputs) continue;
+        written[static_cast<size_t>(b)] = std::max(written[static_cast<size_t>(b)], place);
+      }
+    }
+  };
+  for (size_t s = 0; s < body.size(); ++s) record(body[s], static_cast<int64_t>(s));
+  // Those that go behind the same step keep their order.
+  std::vector<std::vector<Step>> behind(body.size());
   for (Step& update : updates) {
-    const auto last = std::find_if(result.rbegin(), result.rend(),
-                                   [&](const Step& s) { return must_follow(s, update); });
-    ensure(last != result.rend(), "the update of ", update.name, " has no gradient");
-    // Behind those that stand there already: they keep their order.
-    const auto place = std::find_if(last.base(), result.end(),
-                                    [](const Step& s) { return s.phase != Phase::update; });
-    result.insert(place, std::move(update));
+    int64_t place = kNever;
+    for (BufferId b : update.inputs) {
+      if (b != kNoBuffer) place = std::max(place, written[static_cast<size_t>(b)]);
+    }
+    for (BufferId b : update.outputs) {
+      if (b != kNoBuffer) place = std::max(place, touched[static_cast<size_t>(b)]);
+    }
+    ensure(place != kNever, "the update of ", update.name, " has no gradient");
+    record(update, place);
+    behind[static_cast<size_t>(place)].push_back(std::move(update));
   }
-  steps = std::move(result);
+  std::vector<Step>& steps = schedule.steps;
+  steps.clear();
+  for (size_t s = 0; s < body.size(); ++s) {
+    steps.push_back(std::move(body[s]));
+    std::move(behind[s].begin(), behind[s].end(), std::back_inserter(steps));
+  }
   std::move(finish.begin(), finish.end(), std::back_inserter(steps));
 }
 
@@ -94,11 +116,10 @@ std::vector<Order> all_orders() {
   return {Order::as_written, Order::early_update, Order::smaller_first};
 }
 
-Schedule reordered(const Schedule& schedule, Order order) {
-  Schedule result = schedule;
-  if (order == Order::smaller_first) swap_gradients(result);
-  if (order != Order::as_written) hoist_updates(result.steps);
-  return result;
+Schedule reordered(Schedule schedule, Order order) {
+  if (order == Order::smaller_first) swap_gradients(schedule);
+  if (order != Order::as_written) hoist_updates(schedule);
+  return schedule;
 }
 
 }  // namespace thimble

@@ -17,6 +17,6 @@ const char* name_of(Order order);
 std::vector<Order> all_orders();
 
 // The same steps in another valid order. Kernels are shared with `schedule`.
-Schedule reordered(const Schedule& schedule, Order order);
+Schedule reordered(Schedule schedule, Order order);
 
 }  // namespace thimble

@@ -52,6 +52,7 @@ class Lowering {
         layouts_[t] = plain_layout(tensor.shape);
       }
       for (const NamedLayout& f : fixed) {
+        if (!is_persistent(tensor.role)) break;
         if (f.name == tensor.name) layouts_[t] = f.layout;
       }
     }
@@ -136,6 +137,13 @@ class Lowering {
       const auto sum = weight_of_sum.find(node.inputs[0]);
       weight_of_gradient_[node.inputs[1]] =
           sum == weight_of_sum.end() ? node.inputs[0] : sum->second;
+    }
+    // Of a weight that several nodes read, so do the parts of the gradient.
+    for (auto node = graph_.nodes.rbegin(); node != graph_.nodes.rend(); ++node) {
+      if (node->phase != Phase::backward || node->op != "add") continue;
+      const auto sum = weight_of_gradient_.find(node->outputs[0]);
+      if (sum == weight_of_gradient_.end()) continue;
+      for (TensorId part : node->inputs) weight_of_gradient_[part] = sum->second;
     }
   }
 

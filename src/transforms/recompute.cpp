@@ -22,6 +22,15 @@ bool is_cheap(const Graph& graph, const Node& node) {
   return flops_of(graph, node) <= kCheapFlopsPerElement * elements;
 }
 
+// The last node of a band of rows puts them into the whole map: to make that again would take every
+// band.
+bool joins_band(const Graph& graph, const std::vector<int32_t>& forward, size_t i) {
+  const Node& node = graph.nodes[at(forward[i])];
+  if (node.band == 0 || i + 1 == forward.size()) return node.band > 0;
+  const Node& next = graph.nodes[at(forward[i + 1])];
+  return next.band != node.band || next.region != node.region;
+}
+
 bool is_activation(const Graph& graph, TensorId t) {
   return t != kNoTensor && graph.tensor(t).role == Role::activation;
 }
@@ -36,6 +45,7 @@ class Rewriter {
         producer_(training.tensors.size(), -1),
         newest_(training.tensors.size()),
         dropped_(training.tensors.size()),
+        copies_(training.tensors.size()),
         ran_(training.nodes.size()),
         made_(training.tensors.size()),
         backward_of_(training.nodes.size()) {
@@ -102,7 +112,42 @@ class Rewriter {
   }
 
   void run_backward(int32_t stage) {
-    for (int32_t i = plan_.stage_begins[at(stage) + 1]; i-- > plan_.stage_begins[at(stage)];) {
+    const int32_t begin = plan_.stage_begins[at(stage)];
+    for (int32_t end = plan_.stage_begins[at(stage) + 1]; end > begin;) {
+      const int32_t first = first_of_band(begin, end);
+      if (from_.nodes[at(forward_[at(first)])].band > 0) run_band_again(first, end);
+      run_backward(first, end);
+      end = first;
+    }
+  }
+
+  // Of the forward nodes [begin, end), the first of those in the band of the last; `begin` when
+  // that is in none.
+  int32_t first_of_band(int32_t begin, int32_t end) const {
+    const auto node = [&](int32_t i) -> const Node& { return from_.nodes[at(forward_[at(i)])]; };
+    const Node& last = node(end - 1);
+    if (last.band == 0) return begin;
+    int32_t first = end - 1;
+    while (first > begin && node(first - 1).band == last.band) --first;
+    return first;
+  }
+
+  // Just before its gradients, and lean: the maps of one band are all that there ever is.
+  void run_band_again(int32_t first, int32_t end) {
+    for (int32_t i = first; i < end; ++i) {
+      const Node& node = from_.nodes[at(forward_[at(i)])];
+      for (TensorId t : node.inputs) needed(t);
+      run_again(node);
+    }
+    for (int32_t i = first; i < end; ++i) {
+      for (TensorId t : from_.nodes[at(forward_[at(i)])].outputs) {
+        if (t != kNoTensor) dropped_[at(t)] = droppable_[at(t)];
+      }
+    }
+  }
+
+  void run_backward(int32_t begin, int32_t end) {
+    for (int32_t i = end; i-- > begin;) {
       for (int32_t n : backward_of_[at(forward_[at(i)])]) {
         Node node = from_.nodes[at(n)];
         ran_[at(n)] = true;
@@ -154,9 +199,12 @@ class Rewriter {
     for (TensorId& t : again.inputs) t = t == kNoTensor ? t : newest_[at(t)];
     for (TensorId& t : again.outputs) {
       if (t == kNoTensor) continue;
+      // Numbered here: to look each name up among thousands takes seconds for row bands.
       Tensor copy = from_.tensor(t);
-      copy.name += " again";
-      const TensorId fresh = to_.add_tensor(std::move(copy));
+      const int32_t times = ++copies_[at(t)];
+      copy.name += times == 1 ? " again" : str_cat(" again#", times);
+      const auto fresh = static_cast<TensorId>(to_.tensors.size());
+      to_.tensors.push_back(std::move(copy));
       newest_[at(t)] = fresh;
       t = fresh;
     }
@@ -190,6 +238,7 @@ class Rewriter {
   std::vector<int32_t> producer_;      // by tensor: its forward node
   std::vector<TensorId> newest_;       // by tensor of the original graph
   std::vector<bool> dropped_;          // the newest version is not kept for the backward pass
+  std::vector<int32_t> copies_;        // by tensor: runs of its node beside the first
   std::vector<bool> ran_;              // by node
   std::vector<bool> made_;             // by tensor: a gradient that is there
   std::vector<size_t> summing_;        // backward nodes that read two gradients as their sum
@@ -211,8 +260,10 @@ std::vector<int32_t> cut_into_stages(const Graph& training) {
   const std::vector<int32_t> forward = forward_nodes(training);
   std::vector<int32_t> begins;
   for (size_t i = 0; i < forward.size(); ++i) {
-    const bool begins_here =
-        i == 0 || i + 1 == forward.size() || !is_cheap(training, training.nodes[at(forward[i])]);
+    const Node& node = training.nodes[at(forward[i])];
+    const int32_t before = i == 0 ? 0 : training.nodes[at(forward[i - 1])].region;
+    const bool dear = node.region == 0 && !is_cheap(training, node);
+    const bool begins_here = i == 0 || i + 1 == forward.size() || dear || node.region != before;
     if (begins_here) begins.push_back(static_cast<int32_t>(i));
   }
   begins.push_back(static_cast<int32_t>(forward.size()));
@@ -221,8 +272,10 @@ std::vector<int32_t> cut_into_stages(const Graph& training) {
 
 std::vector<bool> droppable_tensors(const Graph& training) {
   std::vector<bool> droppable(training.tensors.size());
-  for (int32_t n : forward_nodes(training)) {
-    const Node& node = training.nodes[at(n)];
+  const std::vector<int32_t> forward = forward_nodes(training);
+  for (size_t i = 0; i < forward.size(); ++i) {
+    const Node& node = training.nodes[at(forward[i])];
+    if (joins_band(training, forward, i)) continue;
     bool inputs_kept = true;
     for (TensorId t : node.inputs)
       inputs_kept = inputs_kept && (t == kNoTensor || !droppable[at(t)]);

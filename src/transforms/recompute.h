@@ -26,7 +26,8 @@ struct RecomputePlan {
 };
 
 // Stages that begin at each node that is dear to run (convolutions, matrix products), at the first
-// node and, by itself, the last.
+// node and, by itself, the last. A region of row bands is one stage: each of its bands runs again
+// just before its gradients, whatever the plan says.
 std::vector<int32_t> cut_into_stages(const Graph& training);
 
 // True for the tensors that a lean stage does not keep: results of a cheap node, all of whose

@@ -8,13 +8,15 @@ namespace thimble {
 
 GradientBuilder::GradientBuilder(Graph& graph, const Node& node,
                                  std::vector<std::vector<TensorId>> diff_outputs,
-                                 std::vector<bool> wanted)
+                                 std::vector<bool> wanted,
+                                 std::vector<std::vector<TensorId>*> diff_input_parts)
     : graph_(graph),
       node_(node),
       saves_(saves_of(graph, node)),
       diff_outputs_(std::move(diff_outputs)),
       wanted_(std::move(wanted)),
-      diff_inputs_(node.inputs.size(), kNoTensor) {}
+      diff_inputs_(node.inputs.size(), kNoTensor),
+      diff_input_parts_(std::move(diff_input_parts)) {}
 
 bool GradientBuilder::has_input(size_t i) const {
   return i < node_.inputs.size() && node_.inputs[i] != kNoTensor;
@@ -46,8 +48,16 @@ TensorId GradientBuilder::output(size_t i) const {
   return node_.outputs[i];
 }
 
-TensorId GradientBuilder::diff_output(size_t i) {
-  std::vector<TensorId>& parts = diff_outputs_[i];
+TensorId GradientBuilder::diff_output(size_t i) { return sum(diff_outputs_[i]); }
+
+TensorId GradientBuilder::take_diff_input(size_t i) {
+  if (i >= diff_input_parts_.size() || diff_input_parts_[i] == nullptr) return kNoTensor;
+  const TensorId all = sum(*diff_input_parts_[i]);
+  diff_input_parts_[i]->clear();
+  return all;
+}
+
+TensorId GradientBuilder::sum(std::vector<TensorId>& parts) {
   while (parts.size() > 1) {
     const TensorId sum =
         append_node(graph_, Phase::backward, "add", node_.name, {parts[0], parts[1]})[0];

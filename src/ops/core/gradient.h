@@ -11,8 +11,10 @@ namespace thimble {
 // outputs, and a way to append backward nodes.
 class GradientBuilder {
  public:
+  // `diff_input_parts` has, by input, the gradients that other readers of it sent so far.
   GradientBuilder(Graph& graph, const Node& node, std::vector<std::vector<TensorId>> diff_outputs,
-                  std::vector<bool> wanted);
+                  std::vector<bool> wanted,
+                  std::vector<std::vector<TensorId>*> diff_input_parts = {});
 
   const Attributes& attributes() const { return node_.attributes; }
   const std::string& layer() const { return node_.name; }
@@ -35,6 +37,10 @@ class GradientBuilder {
   // The same, not summed: for ops whose backward kernel sums on the way.
   const std::vector<TensorId>& diff_output_parts(size_t i = 0) const { return diff_outputs_[i]; }
 
+  // The gradient that other readers of input `i` sent so far; kNoTensor when none did. It is this
+  // node's from now on: the gradient that it sets stands for both.
+  TensorId take_diff_input(size_t i);
+
   // Appends a backward node. `wanted_outputs[k]` false leaves output k absent.
   std::vector<TensorId> emit(const std::string& op, std::vector<TensorId> inputs,
                              Attributes attributes = {}, std::vector<bool> wanted_outputs = {});
@@ -44,12 +50,15 @@ class GradientBuilder {
   const std::vector<TensorId>& diff_inputs() const { return diff_inputs_; }
 
  private:
+  TensorId sum(std::vector<TensorId>& parts);
+
   Graph& graph_;
   const Node node_;  // a copy: emit() grows the graph
   Saves saves_;
   std::vector<std::vector<TensorId>> diff_outputs_;
   std::vector<bool> wanted_;
   std::vector<TensorId> diff_inputs_;
+  std::vector<std::vector<TensorId>*> diff_input_parts_;
 };
 
 }  // namespace thimble
