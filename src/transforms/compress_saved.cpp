@@ -139,7 +139,7 @@ class Compressor {
     masked.outputs.resize(std::max(masked.outputs.size(), port + 1), kNoTensor);
     masked.outputs[port] = to_.add_tensor({str_cat(node.name, ".mask"),
                                            specs[port].shape,
-                                           specs[port].type,
+                                           specs[port].type.value_or(ElementType::u8),
                                            Role::activation,
                                            {},
                                            false});

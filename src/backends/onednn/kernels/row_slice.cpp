@@ -55,7 +55,7 @@ class AddRowsKernel : public Kernel {
           } else if (sum != dst) {
             std::copy_n(sum + o * b.whole, b.whole, out);
           }
-          vector::kernels().add(out + b.begin, rows + o * b.band, out + b.begin, b.band);
+          vector::kernels().f32.add(out + b.begin, rows + o * b.band, out + b.begin, b.band);
         }
       });
     });
@@ -91,6 +91,7 @@ Bands bands_of(const Shape& whole, const Shape& band, const Pair& layouts, int64
 }
 
 std::optional<KernelChoice> choose_slice(const Context& c) {
+  if (c.in_type(0) != ElementType::f32) return std::nullopt;
   const auto layouts = layouts_for(c, c.in(0), c.out(0), c.layout(0));
   if (!layouts) return std::nullopt;
   KernelChoice choice = plain_choice(c);
@@ -103,6 +104,7 @@ std::optional<KernelChoice> choose_slice(const Context& c) {
 }
 
 std::optional<KernelChoice> choose_add(const Context& c) {
+  if (c.in_type(1) != ElementType::f32) return std::nullopt;
   const Layout& current = c.has(0) ? c.layout(0) : c.layout(1);
   const auto layouts = layouts_for(c, c.out(0), c.in(1), current);
   if (!layouts) return std::nullopt;
