@@ -20,9 +20,26 @@ constexpr Round kRounds[] = {{1, 1, 1}, {0.35, 0.25, 1}, {0.2, 0.25, 1}};
 // Microbatches differ from each other more than neighbouring levels do.
 constexpr Round kMicrobatchRounds[] = {{1, 1, 8}, {0.35, 0.25, 8}};
 
+// Whoever keeps everything wins when it fits: what saves bytes is only faster by an error of the
+// prediction, and changes the result for it. What is approximate was asked for.
+void limit_to_plain(const Candidate& plain, std::vector<Candidate>& all) {
+  for (Candidate& c : all) {
+    const bool approximate =
+        std::any_of(c.settings.begin(), c.settings.end(),
+                    [](const Setting& s) { return !s.technique->allowance.empty(); });
+    if (!approximate) c.seconds = std::max(c.seconds, plain.seconds);
+  }
+}
+
+bool keeps_everything(const Candidate& c) {
+  return c.microbatches == 1 && c.settings.empty() && !c.recompute;
+}
+
 void keep_useful(std::vector<Candidate>& all) {
   std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
-    return a.seconds != b.seconds ? a.seconds < b.seconds : a.arena_bytes < b.arena_bytes;
+    if (a.seconds != b.seconds) return a.seconds < b.seconds;
+    if (keeps_everything(a) != keeps_everything(b)) return keeps_everything(a);
+    return a.arena_bytes < b.arena_bytes;
   });
   int64_t smallest = INT64_MAX;
   std::erase_if(all, [&](const Candidate& c) {
@@ -137,6 +154,7 @@ Candidates find_candidates(const PlanRequest& request, Machine machine) {
     const std::string why = judge.add_all(alone, kRounds, all);
     if (!why.empty()) found.refusals.push_back(why);
   }
+  limit_to_plain(found.plain, all);
   keep_useful(all);
   std::vector<Setting> of_use;
   for (const Setting& s : tried) {
@@ -152,6 +170,7 @@ Candidates find_candidates(const PlanRequest& request, Machine machine) {
       judge.add_all({count, settings}, kMicrobatchRounds, all);
     }
   }
+  limit_to_plain(found.plain, all);
   keep_useful(all);
   return found;
 }

@@ -20,7 +20,7 @@ constexpr int64_t kLateBytesOneDnn = 4640 * kKiB;
 // oneDNN's kernels on small matrices ("brgconv") run code of the library, the others generated
 // code.
 constexpr const char* kLibraryKernels = "brg";
-constexpr int64_t kLateBytesPerLibraryKernel = 224 * kKiB;  // of each kind
+constexpr int64_t kLateBytesPerLibraryKernel = 320 * kKiB;  // of each kind
 #ifdef THIMBLE_HAS_ONEDNN
 constexpr int64_t kLateBytesPortable = 2400 * kKiB;  // shared libraries come back in larger pieces
 #else

@@ -62,7 +62,7 @@ std::string to_json(const TrainReport& r) {
   Json json = plan_json(r.plan);
   json["trained"] = r.trained;
   json["interrupted"] = r.interrupted;
-  json["peak_rss_bytes"] = r.peak_rss_bytes > 0 ? Json(r.peak_rss_bytes) : Json();
+  json["peak_rss_bytes"] = r.trained || r.interrupted ? Json(r.peak_rss_bytes) : Json();
   json["step_seconds_median"] = measured(r.step_seconds_median);
   json["samples_per_second"] = measured(r.samples_per_second);
   json["loss"] = measured(r.loss);
