@@ -16,7 +16,7 @@ namespace {
 
 // Pages that a run touches after planning: the code of kernels and libraries, checkpoint files, and
 // a little for each tensor that these hold. Measured over the zoo; see experiments/process-bytes.
-constexpr int64_t kLateBytesOneDnn = 4640 * kKiB;
+constexpr int64_t kLateBytesOneDnn = 4896 * kKiB;
 // oneDNN's kernels on small matrices ("brgconv") run code of the library, the others generated
 // code.
 constexpr const char* kLibraryKernels = "brg";
