@@ -134,7 +134,7 @@ struct TimelineStep {
 struct TimelineTensor {
   std::string name;
   std::vector<int64_t> shape;  // empty: a scalar, or bytes without a shape
-  std::string type;            // f32, i32, u8; empty: bytes
+  std::string type;            // f32, bf16, i32, u8; empty: bytes
 };
 
 // Bytes of the arena during the steps [first_step, last_step). Several tensors when they follow
@@ -229,7 +229,7 @@ void calibrate(const TrainOptions& options);
 struct CalibrationReport {
   int64_t kernels = 0;          // kinds of work that were timed
   double step_seconds = 0;      // a whole step, measured
-  double predicted_before = 0;  // the same, from the machine's three figures alone
+  double predicted_before = 0;  // the same, from the few figures that are always measured
   std::string cache_file;       // where the figures are kept
 };
 // Runs a few steps of the plan in a child process, in its budget, and keeps what each kernel took

@@ -82,6 +82,7 @@ CalibrationReport calibrate_kernels(const TrainOptions& options) {
           "there is no folder to keep what is measured: set HOME or XDG_CACHE_HOME");
   ChildTask child([&] {
     Setup setup = prepare(options, true);
+    require(setup.machine != Machine{}, "this machine could not be measured; try again");
     Machine plain = setup.machine;
     plain.kernels = {};
     const Plan plan = make_plan(std::move(setup.request), setup.machine);

@@ -39,7 +39,9 @@ std::optional<Numerics> numerics_of(const std::string& run_folder) {
   if (!folder.has_checkpoint()) return std::nullopt;
   const auto metadata = SafetensorsReader(folder.checkpoint_file()).metadata();
   const auto it = metadata.find("numerics");
-  if (it == metadata.end()) return Numerics{};
+  require(it != metadata.end(), folder.checkpoint_file(),
+          ": does not say how the batch was split: an older thimble wrote it; begin a new run from "
+          "its weights with --init");
   try {
     return parse_numerics(it->second);
   } catch (const UserError& e) {

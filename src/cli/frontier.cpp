@@ -14,7 +14,8 @@ constexpr const char* kAbout =
 constexpr const char* kExamples =
     "Each row is a way to train that no other beats in both memory and time: the budget\n"
     "it needs (process), what its step takes beside the fastest, and what it does to the\n"
-    "result (promise). `thimble plan --budget N` takes the first row that fits in N.\n"
+    "result (promise). `thimble plan --budget N` is at least as fast as the first\n"
+    "row that fits in N: it also knows what lies between the rows.\n"
     "What may change the result is left out unless --allow names it.\n\n"
     "Examples:\n"
     "  thimble frontier --model resnet50 --batch 8\n"

@@ -20,7 +20,8 @@ struct Candidate {
 std::vector<Reservation> reservations_of(const PlanRequest& request, int64_t microbatches);
 
 // Settings that the planner may try by themselves: of every technique that keeps its promise
-// without being allowed, that the user allows, or that the run began with.
+// without being allowed, or that the user allows. Of a run that goes on: only those that are
+// bit_exact; what it began with is in every candidate.
 std::vector<Setting> settings_to_try(const PlanRequest& request);
 // Numbers of microbatches that may be tried, 1 first unless the run began with others.
 std::vector<int64_t> microbatches_to_try(const PlanRequest& request);

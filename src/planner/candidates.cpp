@@ -20,8 +20,13 @@ constexpr Round kRounds[] = {{1, 1, 1}, {0.35, 0.25, 1}, {0.2, 0.25, 1}};
 // Microbatches differ from each other more than neighbouring levels do.
 constexpr Round kMicrobatchRounds[] = {{1, 1, 8}, {0.35, 0.25, 8}};
 
-// Whoever keeps everything wins when it fits: what saves bytes is only faster by an error of the
-// prediction, and changes the result for it. What is approximate was asked for.
+bool same_but_recompute(const Candidate& a, const Candidate& b) {
+  return a.microbatches == b.microbatches && a.settings == b.settings;
+}
+
+// What saves bytes is only faster by an error of the prediction, and changes the result for it:
+// who recomputes takes at least as long as who does not, and who splits or cuts, as who does
+// neither. What is approximate was asked for, and may be faster.
 void limit_to_plain(const Candidate& plain, std::vector<Candidate>& all) {
   for (Candidate& c : all) {
     const bool approximate =
@@ -29,16 +34,20 @@ void limit_to_plain(const Candidate& plain, std::vector<Candidate>& all) {
                     [](const Setting& s) { return !s.technique->allowance.empty(); });
     if (!approximate) c.seconds = std::max(c.seconds, plain.seconds);
   }
-}
-
-bool keeps_everything(const Candidate& c) {
-  return c.microbatches == 1 && c.settings.empty() && !c.recompute;
+  for (const Candidate& kept : all) {
+    if (kept.recompute) continue;
+    for (Candidate& c : all) {
+      if (same_but_recompute(c, kept)) c.seconds = std::max(c.seconds, kept.seconds);
+    }
+  }
 }
 
 void keep_useful(std::vector<Candidate>& all) {
   std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
     if (a.seconds != b.seconds) return a.seconds < b.seconds;
-    if (keeps_everything(a) != keeps_everything(b)) return keeps_everything(a);
+    if (a.microbatches != b.microbatches) return a.microbatches < b.microbatches;
+    if (a.settings.size() != b.settings.size()) return a.settings.size() < b.settings.size();
+    if (a.recompute.has_value() != b.recompute.has_value()) return b.recompute.has_value();
     return a.arena_bytes < b.arena_bytes;
   });
   int64_t smallest = INT64_MAX;

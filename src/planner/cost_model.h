@@ -28,10 +28,11 @@ Machine known_machine(const std::string& cache_file);
 // and keeps the result there. All zero when measuring failed. Must run before the first parallel
 // loop of the process: a child does not inherit threads.
 Machine measure_machine(const std::string& backend, int threads, const std::string& cache_file);
-// What a program of so many microbatches took: `seconds[s]` for step s, run once. Keeps it beside
-// what `cache_file` knows of this machine.
+// Step s of the schedule took `seconds[s]`, run once; steps of the same work are averaged. Of the
+// machine only its few figures are read.
 KernelTimes kernel_times(const Schedule& schedule, const std::vector<double>& seconds,
                          const Machine& machine);
+// Writes `cache_file`, and the folder it is in. UserError when it cannot.
 void keep_machine(const std::string& cache_file, const Machine& machine);
 // `<user's cache folder>/thimble/machine-<backend>-<threads>.txt`; empty when there is no such
 // folder.

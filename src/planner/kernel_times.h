@@ -11,7 +11,7 @@ struct KernelTime {
   std::string op;
   uint64_t work = 0;    // `work_of`
   double seconds = 0;   // measured
-  double roofline = 0;  // seconds that the machine's three figures predict
+  double roofline = 0;  // seconds that the figures of `Machine` predict
   friend bool operator==(const KernelTime&, const KernelTime&) = default;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "backends/kernel_cache.h"
 #include "base/bytes.h"
@@ -164,21 +165,32 @@ Plan choose(const PlanRequest& request, const Machine& machine, const std::strin
   // Real plans are larger than estimates, by scratch and padded channels, and stand beside the
   // program itself: learnt from what was compiled.
   release_what_is_done();
-  int64_t beside = resident_bytes();
+  const int64_t resident = resident_bytes();
+  std::map<std::string, int64_t> learnt;  // by what decides which kernels there are
+  const auto beside = [&](const Candidate& c) -> int64_t& {
+    return learnt.try_emplace(text_of(Numerics{c.microbatches, c.settings}), resident)
+        .first->second;
+  };
   Plan plan;
+  const Candidate* compiled_last = nullptr;
   for (size_t i = 0; i < all.size(); ++i) {
     const bool last = i + 1 == all.size();
     const bool bounded = request.budget_bytes > 0;
-    if (bounded && !last && all[i].arena_bytes + beside > request.budget_bytes) continue;
+    if (bounded && !last && all[i].arena_bytes + beside(all[i]) > request.budget_bytes) continue;
     plan = {};  // before the next is made: both at once would raise the peak
     plan = compiled(all[i]);
     measure_process(plan, backend, request);
-    beside = std::max(beside, plan.process_bytes - all[i].arena_bytes);
+    compiled_last = &all[i];
+    beside(all[i]) = std::max(beside(all[i]), plan.process_bytes - all[i].arena_bytes);
     if (plan.fits) break;
   }
-  // An estimate when it is not the plan itself: other microbatches have other kernels.
-  const bool other = all.back().microbatches != plan.numerics.microbatches;
-  const int64_t smallest = all.back().arena_bytes + beside + (other ? kOtherKernels : 0);
+  // An estimate when it is not the plan itself: other parts and techniques have other kernels.
+  const Candidate& smallest_one = all.back();
+  const bool other = smallest_one.microbatches != compiled_last->microbatches ||
+                     smallest_one.settings != compiled_last->settings;
+  const int64_t smallest = smallest_one.arena_bytes +
+                           std::max(beside(smallest_one), beside(*compiled_last)) +
+                           (other ? kOtherKernels : 0);
   plan.smallest_budget_bytes =
       plan.fits ? std::min(smallest_budget(plan), round_up(smallest + kStartJitter, 64 * kKiB))
                 : smallest_budget(plan);
@@ -191,7 +203,7 @@ Plan choose_evaluation(const PlanRequest& request, const Machine& machine,
                        const std::string& backend) {
   const int64_t batch = batch_of(request.forward);
   Plan best;
-  int64_t smallest = INT64_MAX;
+  int64_t smallest = INT64_MAX;  // of all that were tried
   const auto try_next = [&](const Candidate& c) {
     best = {};  // before the next is made: both at once would raise the peak
     best = compile(request, machine, c, nullptr);
@@ -208,7 +220,7 @@ Plan choose_evaluation(const PlanRequest& request, const Machine& machine,
     if (best.fits) break;
     if (!s.technique->evaluates) continue;
     if (s.technique->apply(inference_graph(request.forward), s.option).graph) {
-      try_next({1, {s}});
+      try_next({batch, {s}});
     }
   }
   best.smallest_budget_bytes = smallest;
