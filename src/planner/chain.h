@@ -46,6 +46,7 @@ class ChainSolver {
   std::optional<RecomputePlan> plan(int level) const;
   // Its seconds; infinite when there is none.
   double seconds(int level) const;
+  int64_t level_bytes() const { return level_bytes_; }
 
  private:
   struct Choice {
