@@ -1,6 +1,7 @@
 #include "runtime/device.h"
 
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -24,6 +25,8 @@ double positive(const Json& json, const std::string& file, const char* name, dou
 }  // namespace
 
 Machine read_device(const std::string& file) {
+  require(!std::filesystem::is_directory(file), file, ": is a folder; needed a JSON file such as ",
+          kExample);
   std::ifstream in(file);
   require(in.good(), "cannot read the description of a device, ", file);
   const Json json = Json::parse(in, nullptr, false);

@@ -34,6 +34,7 @@ TEST(ReadDevice, SaysWhatAFileLacks) {
   expect(R"({"gflops": 0, "gb_per_s": 1})", "needs \"gflops\", a positive number");
   expect(R"({"gflops": "8", "gb_per_s": 1})", "needs \"gflops\", a positive number");
   expect(R"({"gflop": 8, "gb_per_s": 1})", "knows no \"gflop\"");
+  expect_user_error([&] { read_device(dir.path()); }, "is a folder");
   expect_user_error([&] { read_device(dir / "none.json"); }, "cannot read the description");
 }
 
