@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 
@@ -80,6 +81,27 @@ class Torch:
     def close(self):
         self.process.stdin.close()
         self.process.wait()
+
+
+def take_turns(running, rounds, batches):
+    """Median seconds of each, over so many rounds of a step each; then they are closed."""
+    seconds = [[] for _ in running]
+    for k in range(rounds):
+        for i, contestant in enumerate(running):
+            seconds[i].append(contestant.step(k % batches)[0])
+    for contestant in running:
+        contestant.close()
+    return [statistics.median(s) for s in seconds]
+
+
+def beside_plain(plain, budget, medians):
+    """The columns of a bounded thimble beside an unbounded one."""
+    mib = lambda b: round(b / 2**20, 1)
+    return {"median_ms": {"plain": round(1e3 * medians[0], 1),
+                          "budget": round(1e3 * medians[1], 1)},
+            "ratio": round(medians[1] / medians[0], 3),
+            "planned_mib": {"plain": mib(plain.process_bytes), "budget": mib(budget.process_bytes)},
+            "peak_mib": {"plain": mib(plain.peak_bytes), "budget": mib(budget.peak_bytes)}}
 
 
 def make_batches(path, count, shape, classes, seed=0, by_example=False):

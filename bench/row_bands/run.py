@@ -11,7 +11,6 @@ largest value of its kind. fp32, SGD with momentum 0.9, 2 threads.
 import argparse
 import json
 import os
-import statistics
 import sys
 import tempfile
 
@@ -58,20 +57,9 @@ def measure(case, rounds):
                 contestant.step(k % BATCHES)
             contestant.save(path)
         worst = difference(*paths)
-        seconds = [[], []]
-        for k in range(rounds):
-            for i, contestant in enumerate(running):
-                seconds[i].append(contestant.step(k % BATCHES)[0])
-        for contestant in running:
-            contestant.close()
-    plain, bounded = (statistics.median(s) for s in seconds)
-    mib = lambda b: round(b / 2**20, 1)
+        medians = contestants.take_turns(running, rounds, BATCHES)
     return {"case": case, "rounds": rounds, "difference": float(f"{worst:.2g}"),
-            "median_ms": {"plain": round(1e3 * plain, 1), "budget": round(1e3 * bounded, 1)},
-            "ratio": round(bounded / plain, 3),
-            "planned_mib": {"plain": mib(running[0].process_bytes),
-                            "budget": mib(running[1].process_bytes)},
-            "peak_mib": {"plain": mib(running[0].peak_bytes), "budget": mib(running[1].peak_bytes)}}
+            **contestants.beside_plain(*running, medians)}
 
 
 def main():

@@ -19,10 +19,12 @@ addresses that nobody touches, of which planning takes an arena's worth.)
 import argparse
 import json
 import os
-import struct
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from made_up_data import write_idx
 
 # Model, batch, side, norm, backend, threads.
 PAIRS = [("lenet", 512, 28, "batch", "auto", 2),
@@ -41,14 +43,6 @@ PAIRS = [("lenet", 512, 28, "batch", "auto", 2),
          ("resnet50", 2, 96, "frozen", "auto", 2)]
 SHARES = [0, 0.5, 1]
 LARGE = 24 << 20
-
-
-def write_idx(folder, prefix, count):
-    with open(os.path.join(folder, prefix + "-images-idx3-ubyte"), "wb") as file:
-        file.write(struct.pack(">IIII", 2051, count, 28, 28))
-        file.write(bytes((7 * i + i // 28) % 256 for i in range(784)) * count)
-    with open(os.path.join(folder, prefix + "-labels-idx1-ubyte"), "wb") as file:
-        file.write(struct.pack(">II", 2049, count) + bytes(i % 10 for i in range(count)))
 
 
 def flags_of(pair):

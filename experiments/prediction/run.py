@@ -16,19 +16,14 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from made_up_data import write_idx
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 THIMBLE = os.environ.get("THIMBLE", os.path.join(ROOT, "build", "release", "thimble"))
 CASES = ["resnet50:8:224:batch", "mobilenet_v1:8:224:batch", "mobilenet_v1_patch:32:32:batch",
          "resnet18_cifar:32:32:batch"]
 STEPS = 12
-
-
-def write_idx(folder, prefix, count):
-    with open(os.path.join(folder, prefix + "-images-idx3-ubyte"), "wb") as file:
-        file.write(b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (count, 28, 28)))
-        file.write(bytes((7 * i + i // 28) % 256 for i in range(784)) * count)
-    with open(os.path.join(folder, prefix + "-labels-idx1-ubyte"), "wb") as file:
-        file.write(b"\0\0\x08\x01" + count.to_bytes(4, "big") + bytes(i % 10 for i in range(count)))
 
 
 def thimble(command, flags, cache):

@@ -20,6 +20,9 @@ import sys
 import tempfile
 import zlib
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from made_up_data import write_idx
+
 # Model, batch, image side; threads and kind of data where they are not 2 and IDX.
 PAIRS = [("lenet", 1, 28), ("lenet", 64, 28), ("lenet", 512, 28),
          ("mobilenet_v1_patch", 1, 32), ("mobilenet_v1_patch", 16, 32),
@@ -33,14 +36,6 @@ SMALL_PAIRS = [("lenet", 1, 28), ("lenet", 64, 28), ("lenet", 256, 28),
                ("resnet18_cifar", 1, 32), ("mobilenet_v1", 1, 64), ("mobilenet_v2", 1, 64),
                ("resnet50", 1, 64), ("mobilenet_v1_patch", 1, 32, 1),
                ("mobilenet_v1_patch", 1, 32, 8), ("mobilenet_v1_patch", 1, 32, 1, "png")]
-
-
-def write_idx(folder, prefix, count):
-    with open(os.path.join(folder, prefix + "-images-idx3-ubyte"), "wb") as file:
-        file.write(struct.pack(">IIII", 2051, count, 28, 28))
-        file.write(bytes((7 * i + i // 28) % 256 for i in range(784)) * count)
-    with open(os.path.join(folder, prefix + "-labels-idx1-ubyte"), "wb") as file:
-        file.write(struct.pack(">II", 2049, count) + bytes(i % 10 for i in range(count)))
 
 
 def write_png(path, height, width):

@@ -40,7 +40,7 @@ FrontierPoint unpack(const std::string& text) {
 
 // As a fresh process would plan the candidate; runs in a child.
 FrontierPoint planned(const Setup& setup, const Candidates& all, size_t i, int64_t search_peak) {
-  const Plan plan = make_plan(setup.request, setup.machine, {all.plain, {all.useful[i]}, {}});
+  const Plan plan = make_plan(setup.request, setup.machine, {all.plain, {all.useful[i]}});
   PlanReport r = report_of(plan);
   // What it saves beside the plain plan: a frontier shows that by itself.
   std::erase_if(r.techniques, [](const std::string& t) { return t.starts_with("about "); });

@@ -18,6 +18,7 @@
 
 #include "base/aside_file.h"
 #include "base/error.h"
+#include "base/hash.h"
 
 namespace thimble {
 namespace {
@@ -58,13 +59,6 @@ std::string cache_folder(const std::string& wanted) {
   }
   throw UserError(str_cat("no folder for unpacked data: cannot write to ", tries.front(), " or ",
                           tries.back(), "; set XDG_CACHE_HOME"));
-}
-
-// FNV-1a, 64 bits.
-uint64_t hash_of(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
 }
 
 std::string copy_name(const std::string& gzip_path) {

@@ -9,15 +9,13 @@ namespace {
 // A block takes about as long as so many scalar operations.
 constexpr int64_t kBlockGrain = kParallelGrain / (8 * kStateBlock);
 
-int64_t blocks_of(int64_t count) { return (count + kStateBlock - 1) / kStateBlock; }
-
 void run_sgd(const OpCall& call) {
   SmallSgd args = small_sgd_args(call.attributes, call.in<float>(2)[0], call.in<int32_t>(3));
   args.weights = call.out<float>(0);
   args.diff = call.in<float>(1);
   args.momentum = call.out<uint8_t>(1);
   args.count = call.outputs[0].elements;
-  parallel_for(blocks_of(args.count), kBlockGrain,
+  parallel_for(state_blocks(args.count), kBlockGrain,
                [&](int64_t begin, int64_t end) { small_sgd(args, begin, end); });
 }
 
@@ -30,7 +28,7 @@ void run_adam(const OpCall& call) {
   args.mean = call.out<uint8_t>(1);
   args.square = call.out<uint8_t>(2);
   args.count = call.outputs[0].elements;
-  parallel_for(blocks_of(args.count), kBlockGrain,
+  parallel_for(state_blocks(args.count), kBlockGrain,
                [&](int64_t begin, int64_t end) { small_adam(args, begin, end); });
 }
 

@@ -17,12 +17,11 @@ bool may_be_used(const PlanRequest& request, const Technique& t) {
   return t.promise(request.forward) != Promise::approximate || contains(request.allow, t.allowance);
 }
 
-const Technique& technique(const std::string& name) {
-  const auto& all = techniques();
-  const auto it =
-      std::find_if(all.begin(), all.end(), [&](const Technique* t) { return t->name == name; });
-  ensure(it != all.end(), "there is no technique ", name);
-  return **it;
+// Declared by the file that the planner drives itself.
+const Technique& microbatch() {
+  const Technique* technique = find_technique("microbatch");
+  ensure(technique != nullptr, "there is no technique microbatch");
+  return *technique;
 }
 
 // The settings of one stage in turn, then what is free.
@@ -71,7 +70,7 @@ std::vector<int64_t> microbatches_to_try(const PlanRequest& request) {
     return {count};
   }
   std::vector<int64_t> counts = {1};
-  if (!may_be_used(request, technique("microbatch"))) return counts;
+  if (!may_be_used(request, microbatch())) return counts;
   for (int64_t count = 2; count <= batch; ++count) {
     // Batch norm needs a second value.
     const bool alone = count == batch && reads_batch_statistics(request.forward);
@@ -90,7 +89,7 @@ Numerics numerics_of(const PlanRequest& request, const Candidate& c) {
 
 Promise promise_of(const PlanRequest& request, const Candidate& c) {
   Promise promise = Promise::bit_exact;
-  if (c.microbatches > 1) promise = technique("microbatch").promise(request.forward);
+  if (c.microbatches > 1) promise = microbatch().promise(request.forward);
   for (const Setting& s : c.settings) {
     promise = std::max(promise, s.technique->promise(request.forward));
   }
@@ -120,12 +119,9 @@ Rewrite training_graph(const PlanRequest& request, const Candidate& c) {
 }
 
 Graph evaluation_graph(const PlanRequest& request, const Candidate& c) {
-  std::vector<Setting> settings;
-  for (const Setting& s : c.settings) {
-    if (s.technique->evaluates) settings.push_back(s);
-  }
   Graph graph = inference_graph(forward_of(request, c.microbatches));
-  for (const Setting& s : settings) {
+  for (const Setting& s : c.settings) {
+    if (!s.technique->evaluates) continue;
     Rewrite next = s.technique->apply(graph, s.option);
     if (next.graph) graph = std::move(*next.graph);
   }

@@ -160,8 +160,7 @@ Candidates find_candidates(const PlanRequest& request, Machine machine) {
   for (const Setting& s : tried) {
     Candidate alone = first;
     alone.settings.push_back(s);
-    const std::string why = judge.add_all(alone, kRounds, all);
-    if (!why.empty()) found.refusals.push_back(why);
+    judge.add_all(alone, kRounds, all);
   }
   limit_to_plain(found.plain, all);
   keep_useful(all);

@@ -7,8 +7,6 @@ namespace thimble {
 struct Candidates {
   Candidate plain;                // keeps everything
   std::vector<Candidate> useful;  // never empty
-  // Of techniques that were tried and cannot be used here, for people.
-  std::vector<std::string> refusals;
 };
 
 // Fastest first; those that are both slower and larger than another are left out. A machine that

@@ -1,6 +1,5 @@
 #include "planner/numerics.h"
 
-#include <algorithm>
 #include <charconv>
 #include <sstream>
 
@@ -29,15 +28,13 @@ Numerics parse_numerics(const std::string& text) {
     const char* end = item.data() + item.size();
     const bool valued =
         equals != item.npos && std::from_chars(item.data() + equals + 1, end, value).ptr == end;
-    const auto& all = techniques();
-    const auto found =
-        std::find_if(all.begin(), all.end(), [&](const Technique* t) { return t->name == name; });
-    require(valued && value > 0 && found != all.end(), "'", item,
+    const Technique* technique = find_technique(name);
+    require(valued && value > 0 && technique != nullptr, "'", item,
             "' is no technique of this thimble with a positive number, such as microbatch=4");
     if (name == kMicrobatch) {
       numerics.microbatches = value;
     } else {
-      numerics.settings.push_back({*found, value});
+      numerics.settings.push_back({technique, value});
     }
   }
   return numerics;

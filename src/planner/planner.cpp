@@ -152,7 +152,7 @@ void describe_trade(const Candidate& plain, const Candidate& c, const Machine& m
 // otherwise the smallest one. As few as possible are compiled: what planning itself needs at most
 // counts as well, and the system's peak never falls again.
 Plan choose(const PlanRequest& request, const Machine& machine, const std::string& backend,
-            const Candidates candidates) {
+            const Candidates& candidates) {
   const auto compiled = [&](const Candidate& c) {
     const Rewrite training = training_graph(request, c);
     ensure(training.graph.has_value(), "a candidate refuses: ", training.refusal);
@@ -239,7 +239,7 @@ Plan make_plan(PlanRequest request, const Machine& machine) {
 
 Plan make_plan(PlanRequest request, const Machine& machine, Candidates candidates) {
   const std::string backend = make_backend(request.backend)->name();
-  Plan plan = choose(request, machine, backend, std::move(candidates));
+  Plan plan = choose(request, machine, backend, candidates);
   request.forward = {};
   // Without the graphs of the search it takes less. What fitted with them still does.
   const bool fitted = plan.fits;

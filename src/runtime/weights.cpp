@@ -4,18 +4,12 @@
 #include <cmath>
 
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "base/random.h"
 #include "runtime/safetensors.h"
 
 namespace thimble {
 namespace {
-
-// FNV-1a: a tensor's first values depend on its name, not on its place in the graph.
-uint64_t hash_of(const std::string& name) {
-  uint64_t h = 14695981039346656037ull;
-  for (char c : name) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211ull;
-  return h;
-}
 
 float first_value(const Init& init, const RandomStream& random, uint64_t i) {
   switch (init.kind) {

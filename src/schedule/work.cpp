@@ -1,22 +1,18 @@
 #include "schedule/work.h"
 
-#include <cstring>
+#include "base/hash.h"
 
 namespace thimble {
 namespace {
 
-// FNV-1a, 64 bits.
-class Hash {
+// Of what a node is made of.
+class WorkHash {
  public:
-  void add(const void* data, size_t bytes) {
-    const auto* p = static_cast<const unsigned char*>(data);
-    for (size_t i = 0; i < bytes; ++i) value_ = (value_ ^ p[i]) * 0x100000001b3u;
-  }
-  void add(int64_t x) { add(&x, sizeof x); }
-  void add(double x) { add(&x, sizeof x); }
+  void add(int64_t x) { hash_.add(&x, sizeof x); }
+  void add(double x) { hash_.add(&x, sizeof x); }
   void add(const std::string& text) {
     add(static_cast<int64_t>(text.size()));
-    add(text.data(), text.size());
+    hash_.add(text.data(), text.size());
   }
   void add(const std::vector<int64_t>& values) {
     add(static_cast<int64_t>(values.size()));
@@ -27,16 +23,16 @@ class Hash {
     for (int64_t dim : shape) add(dim);
     add(int64_t{-1});
   }
-  uint64_t value() const { return value_; }
+  uint64_t value() const { return hash_.value(); }
 
  private:
-  uint64_t value_ = 0xcbf29ce484222325u;
+  Hash hash_;
 };
 
 }  // namespace
 
 uint64_t work_of(const Graph& graph, const Node& node) {
-  Hash hash;
+  WorkHash hash;
   hash.add(node.op);
   for (const auto& [name, value] : node.attributes) {
     hash.add(name);
@@ -56,7 +52,7 @@ uint64_t work_of(const Graph& graph, const Node& node) {
 
 uint64_t work_of_reorder(const Shape& shape, ElementType type, const Layout& from,
                          const Layout& to) {
-  Hash hash;
+  WorkHash hash;
   hash.add(std::string("reorder"));
   hash.add(from.tag);
   hash.add(to.tag);

@@ -9,6 +9,7 @@
 #include "ops/core/builder.h"
 #include "support/arena_run.h"
 #include "support/check_backends.h"
+#include "support/distance.h"
 
 namespace thimble {
 namespace {
@@ -155,15 +156,6 @@ Trained trained(const std::string& op, const std::string& backend, int steps,
     result.states.push_back(run.get(inputs[kOptimizerStateInput + i]));
   }
   return result;
-}
-
-double relative_distance(const std::vector<double>& a, const std::vector<double>& b) {
-  double difference = 0, size = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += (a[i] - b[i]) * (a[i] - b[i]);
-    size += b[i] * b[i];
-  }
-  return std::sqrt(difference / size);
 }
 
 TEST(SmallState, StepsLikeTheFullOptimizer) {

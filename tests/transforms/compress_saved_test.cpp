@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "planner/planner.h"
+#include "support/distance.h"
 #include "support/sanitizers.h"
 #include "transforms/fixtures.h"
 #include "transforms/masks.h"
@@ -41,15 +42,6 @@ Step one_step(const Graph& graph, const Graph& plain, const std::string& backend
   }
   result.loss = run.get(graph.find("loss"))[0];
   return result;
-}
-
-double relative_distance(const std::vector<double>& a, const std::vector<double>& b) {
-  double difference = 0, size = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += (a[i] - b[i]) * (a[i] - b[i]);
-    size += b[i] * b[i];
-  }
-  return std::sqrt(difference / size);
 }
 
 TEST(CompressSaved, KeepsTheForwardPassAndComesCloseToTheGradients) {

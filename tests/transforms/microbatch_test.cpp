@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "support/allocations.h"
+#include "support/distance.h"
 #include "support/sanitizers.h"
 #include "transforms/fixtures.h"
 
@@ -90,15 +91,6 @@ State trained_in_parts(const Graph& whole, const Values& inputs, const Graph& gr
   }
   read_state(graph, run, state);
   return state;
-}
-
-double relative_distance(const std::vector<double>& a, const std::vector<double>& b) {
-  double difference = 0, size = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += (a[i] - b[i]) * (a[i] - b[i]);
-    size += b[i] * b[i];
-  }
-  return std::sqrt(difference / size);
 }
 
 const OptimizerSpec kOptimizers[] = {

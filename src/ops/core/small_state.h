@@ -16,6 +16,7 @@
 namespace thimble {
 
 inline constexpr int64_t kStateBlock = 256;  // values
+inline int64_t state_blocks(int64_t count) { return (count + kStateBlock - 1) / kStateBlock; }
 
 // Of `count` values; a last short block ends at four bytes.
 static inline int64_t small_state_bytes(int64_t count) {

@@ -1,5 +1,7 @@
 #include "transforms/core/technique.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace thimble {
@@ -14,6 +16,13 @@ const char* name_of(Promise promise) {
       return "approximate";
   }
   return "?";
+}
+
+const Technique* find_technique(const std::string& name) {
+  const auto& all = techniques();
+  const auto it =
+      std::find_if(all.begin(), all.end(), [&](const Technique* t) { return t->name == name; });
+  return it == all.end() ? nullptr : *it;
 }
 
 std::string text_of(const Setting& setting) {

@@ -50,6 +50,7 @@ struct Technique {
 
 // All techniques of src/transforms, in the order of their files' names.
 const std::vector<const Technique*>& techniques();
+const Technique* find_technique(const std::string& name);  // null when there is none
 
 // A technique that is used, and how.
 struct Setting {

@@ -50,12 +50,11 @@ vector::View one_image(const vector::View& v, int64_t block) {
   return one;
 }
 
-// Channel block `block` of image `n` alone, as block 0 of one image.
-vector::NormForward<float> at(vector::NormForward<float> a, int64_t n, int64_t block) {
-  const int64_t map = map_offset(a.view, n, block);
-  advance(a.src, map);
-  advance(a.addend, map);
-  advance(a.dst, map);
+// Channel block `block` of image `n` alone, as block 0 of one image. `maps`: its members that are
+// maps, each null or moved there.
+template <class Norm, class... Map>
+Norm block_of(Norm a, int64_t n, int64_t block, Map Norm::*... maps) {
+  (advance(a.*maps, map_offset(a.view, n, block)), ...);
   advance(a.mask, mask_offset(a.view, n, block));
   a.gamma += block * vector::lanes();
   a.beta += block * vector::lanes();
@@ -63,19 +62,15 @@ vector::NormForward<float> at(vector::NormForward<float> a, int64_t n, int64_t b
   return a;
 }
 
-vector::NormBackward<float> at(vector::NormBackward<float> a, int64_t n, int64_t block) {
-  const int64_t map = map_offset(a.view, n, block);
-  advance(a.src, map);
-  advance(a.diff_dst, map);
-  advance(a.diff_dst_2, map);
-  advance(a.dst, map);
-  advance(a.diff_src, map);
-  advance(a.diff_addend, map);
-  advance(a.mask, mask_offset(a.view, n, block));
-  a.gamma += block * vector::lanes();
-  a.beta += block * vector::lanes();
-  a.view = one_image(a.view, block);
-  return a;
+vector::NormForward<float> at(const vector::NormForward<float>& a, int64_t n, int64_t block) {
+  using Norm = vector::NormForward<float>;
+  return block_of(a, n, block, &Norm::src, &Norm::addend, &Norm::dst);
+}
+
+vector::NormBackward<float> at(const vector::NormBackward<float>& a, int64_t n, int64_t block) {
+  using Norm = vector::NormBackward<float>;
+  return block_of(a, n, block, &Norm::src, &Norm::diff_dst, &Norm::diff_dst_2, &Norm::dst,
+                  &Norm::diff_src, &Norm::diff_addend);
 }
 
 struct Group {

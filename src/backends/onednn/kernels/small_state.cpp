@@ -10,8 +10,6 @@ namespace {
 
 constexpr int64_t kGrain = kParallelGrain / (4 * kStateBlock);
 
-int64_t blocks_of(int64_t count) { return (count + kStateBlock - 1) / kStateBlock; }
-
 class SmallSgdKernel : public Kernel {
  public:
   SmallSgdKernel(int64_t count, const Attributes& a) : count_(count), attributes_(a) {}
@@ -28,7 +26,7 @@ class SmallSgdKernel : public Kernel {
       step.diff = args.diff;
       step.momentum = args.momentum;
       step.count = count_;
-      parallel_for(blocks_of(count_), kGrain, [&](int64_t begin, int64_t end) {
+      parallel_for(state_blocks(count_), kGrain, [&](int64_t begin, int64_t end) {
         vector::kernels().small_sgd(step, begin, end);
       });
     });
@@ -58,7 +56,7 @@ class SmallAdamKernel : public Kernel {
       step.mean = args.mean;
       step.square = args.square;
       step.count = count_;
-      parallel_for(blocks_of(count_), kGrain, [&](int64_t begin, int64_t end) {
+      parallel_for(state_blocks(count_), kGrain, [&](int64_t begin, int64_t end) {
         vector::kernels().small_adam(step, begin, end);
       });
     });

@@ -10,15 +10,7 @@ constexpr int kLanes = 8;
 }  // namespace
 
 extern const Kernels kTable;
-const Kernels kTable = {"vector:avx2",
-                        kActivationKernels<float>,
-                        kActivationKernels<Bf16>,
-                        sgd_momentum,
-                        group_range,
-                        encode_codes,
-                        decode_codes,
-                        small_sgd,
-                        small_adam};
+const Kernels kTable = table_called("vector:avx2");
 }  // namespace avx2
 }  // namespace thimble::vector
 

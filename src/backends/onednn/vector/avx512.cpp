@@ -10,15 +10,7 @@ constexpr int kLanes = 16;
 }  // namespace
 
 extern const Kernels kTable;
-const Kernels kTable = {"vector:avx512",
-                        kActivationKernels<float>,
-                        kActivationKernels<Bf16>,
-                        sgd_momentum,
-                        group_range,
-                        encode_codes,
-                        decode_codes,
-                        small_sgd,
-                        small_adam};
+const Kernels kTable = table_called("vector:avx512");
 }  // namespace avx512
 }  // namespace thimble::vector
 

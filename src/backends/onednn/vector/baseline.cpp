@@ -8,14 +8,6 @@ constexpr int kLanes = 8;
 }  // namespace
 
 extern const Kernels kTable;
-const Kernels kTable = {"vector:baseline",
-                        kActivationKernels<float>,
-                        kActivationKernels<Bf16>,
-                        sgd_momentum,
-                        group_range,
-                        encode_codes,
-                        decode_codes,
-                        small_sgd,
-                        small_adam};
+const Kernels kTable = table_called("vector:baseline");
 }  // namespace baseline
 }  // namespace thimble::vector
