@@ -1,6 +1,7 @@
 #include <chrono>
 #include <filesystem>
 
+#include "base/process_memory.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/interrupt.h"
@@ -33,8 +34,11 @@ class ProgressDisplay {
 
   void show(const Progress& progress) {
     const std::chrono::duration<double> now = std::chrono::steady_clock::now() - start_;
-    const std::string text = text_.next(progress, now.count());
-    if (!text.empty()) note(text);
+    if (!text_.due(progress, now.count())) return;
+    // The code that writes a line is not resident beside the code of the kernels.
+    release_code_pages();
+    note(text_.next(progress, now.count()));
+    release_code_pages();
   }
 
  private:

@@ -17,6 +17,8 @@ namespace {
 
 // Resident bytes differ by this much from one start of the program to the next.
 constexpr int64_t kStartJitter = 512 * kKiB;
+// And what planning itself takes, which depends on how many candidates were compiled.
+constexpr int64_t kPlanningJitter = 1024 * kKiB;
 // So much more may the kernels of another microbatch take, and its scratch.
 constexpr int64_t kOtherKernels = 2048 * kKiB;
 constexpr size_t kPeakTensors = 8;
@@ -73,7 +75,9 @@ void measure_process(Plan& plan, const std::string& backend, const PlanRequest& 
 }
 
 int64_t smallest_budget(const Plan& plan) {
-  return round_up(plan.process_bytes + kStartJitter, 64 * kKiB);
+  const int64_t bytes =
+      std::max(plan.process_bytes + kStartJitter, peak_resident_bytes() + kPlanningJitter);
+  return round_up(bytes, 64 * kKiB);
 }
 
 // The plan of a training graph of so many microbatches, with the kernels that will run it. No

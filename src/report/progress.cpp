@@ -48,17 +48,19 @@ std::string epoch_line(const Progress& p) {
                  " img/s");
 }
 
+bool ProgressText::due(const Progress& progress, double now) const {
+  const double wait = style_.terminal ? kTerminalSeconds : kPlainSeconds;
+  return progress.epoch_done || !started_ || now - last_ >= wait;
+}
+
 std::string ProgressText::next(const Progress& progress, double now) {
+  if (!due(progress, now)) return "";
+  last_ = now;
+  started_ = true;
   if (progress.epoch_done) {
-    last_ = now;
-    started_ = true;
     const std::string line = rewritten(epoch_line(progress));
     return line + finish();
   }
-  const double wait = style_.terminal ? kTerminalSeconds : kPlainSeconds;
-  if (started_ && now - last_ < wait) return "";
-  last_ = now;
-  started_ = true;
   const std::string line = progress_line(progress, style_);
   if (!style_.terminal) return line + "\n";
   return rewritten(line);

@@ -19,6 +19,8 @@ class ProgressText {
 
   // What to write now; mostly nothing. `now` in seconds, from any start.
   std::string next(const Progress& progress, double now);
+  // Whether that is something.
+  bool due(const Progress& progress, double now) const;
   // Ends a line that is still being rewritten.
   std::string finish();
 

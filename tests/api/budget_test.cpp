@@ -58,7 +58,7 @@ INSTANTIATE_TEST_SUITE_P(Zoo, BudgetContract,
                                          Run{"mobilenet_v1_patch", 16, ""},
                                          Run{"mobilenet_v1_patch", 64, ""},
                                          Run{"resnet18_cifar", 16, " --width 0.5"},
-                                         Run{"mobilenet_v2", 16, " --input 1x64x64 --width 0.5"}));
+                                         Run{"mobilenet_v2", 16, " --input 1x64x64"}));
 
 }  // namespace
 }  // namespace thimble
