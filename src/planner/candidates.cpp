@@ -30,7 +30,7 @@ constexpr Effort kMicrobatchEffort = {kMicrobatchRounds, 16};
 
 // Plans that the local search looks at: more for a longer network, within a second for all.
 int64_t looks_of(int64_t nodes) {
-  return std::min(3000 + nodes * nodes * 3 / 10, 20'000'000 / nodes);
+  return std::min(3000 + nodes * nodes * 3 / 10, 13'000'000 / nodes);
 }
 // Of two plans, the larger is that much faster, or not judged.
 constexpr double kWorthwhile = 0.9998;
