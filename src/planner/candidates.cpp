@@ -33,7 +33,7 @@ int64_t looks_of(int64_t nodes) {
   return std::min(3000 + nodes * nodes * 3 / 10, 13'000'000 / nodes);
 }
 // Of two plans, the larger is that much faster, or not judged.
-constexpr double kWorthwhile = 0.9998;
+constexpr double kWorthwhile = 0.9995;
 
 bool same_but_recompute(const Candidate& a, const Candidate& b) {
   return a.microbatches == b.microbatches && a.settings == b.settings;
