@@ -11,40 +11,37 @@ namespace {
 
 using OrderList = std::vector<size_t>;
 
+// A block that has its place.
+struct Placed {
+  int64_t begin, end;  // bytes
+  LiveRange range;
+};
+
 // First fit in the given order: the lowest gap between the placed blocks that live at the same
-// time. `offsets` is the result; stops early once `limit` is exceeded.
+// time. `offsets` is the result; stops early once `limit` is exceeded. Placed blocks are kept in
+// the order of their bytes: nothing is sorted, and most searches end at a gap.
 int64_t first_fit(const std::vector<Block>& blocks, const OrderList& order,
-                  const std::vector<std::vector<size_t>>& neighbours, std::vector<int64_t>& offsets,
-                  int64_t limit) {
-  std::fill(offsets.begin(), offsets.end(), int64_t{-1});
-  std::vector<std::pair<int64_t, int64_t>> taken;
+                  std::vector<Placed>& placed, std::vector<int64_t>& offsets, int64_t limit) {
+  placed.clear();
   int64_t top = 0;
   for (size_t b : order) {
-    taken.clear();
-    for (size_t n : neighbours[b]) {
-      if (offsets[n] >= 0) taken.emplace_back(offsets[n], offsets[n] + blocks[n].bytes);
-    }
-    std::sort(taken.begin(), taken.end());
+    const Block& block = blocks[b];
     int64_t offset = 0;
-    for (const auto& [begin, end] : taken) {
-      if (begin - offset >= blocks[b].bytes) break;
-      offset = std::max(offset, end);
+    for (const Placed& p : placed) {
+      if (!overlaps(p.range, block.range)) continue;
+      if (p.begin - offset >= block.bytes) break;
+      offset = std::max(offset, p.end);
     }
     offsets[b] = offset;
-    top = std::max(top, offset + blocks[b].bytes);
+    const Placed here = {offset, offset + block.bytes, block.range};
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), here,
+                         [](const Placed& x, const Placed& y) { return x.begin < y.begin; }),
+        here);
+    top = std::max(top, here.end);
     if (top > limit) return top;
   }
   return top;
-}
-
-std::vector<std::vector<size_t>> overlapping(const std::vector<Block>& blocks) {
-  std::vector<std::vector<size_t>> result(blocks.size());
-  for (size_t a = 0; a < blocks.size(); ++a) {
-    for (size_t b = 0; b < blocks.size(); ++b) {
-      if (a != b && overlaps(blocks[a].range, blocks[b].range)) result[a].push_back(b);
-    }
-  }
-  return result;
 }
 
 // Orders that suit training: large first; long-lived first (saved tensors nest like a stack); by
@@ -92,13 +89,13 @@ LowerBound lower_bound(const std::vector<Block>& blocks) {
 int64_t place_blocks(std::vector<Block>& blocks) {
   constexpr int kTries = 400;
   const int64_t bound = lower_bound(blocks).bytes;
-  const auto neighbours = overlapping(blocks);
+  std::vector<Placed> placed;
   std::vector<int64_t> offsets(blocks.size());
   std::vector<int64_t> best_offsets(blocks.size(), 0);
   int64_t best = INT64_MAX;
   OrderList best_order;
   const auto attempt = [&](const OrderList& order) {
-    const int64_t top = first_fit(blocks, order, neighbours, offsets, best);
+    const int64_t top = first_fit(blocks, order, placed, offsets, best);
     if (top >= best) return;
     best = top;
     best_order = order;

@@ -1,9 +1,11 @@
 #include "planner/candidates.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "backends/kernel_cache.h"
 #include "planner/chain.h"
+#include "planner/local_search.h"
 
 namespace thimble {
 namespace {
@@ -19,6 +21,19 @@ struct Round {
 constexpr Round kRounds[] = {{1, 1, 1}, {0.35, 0.25, 1}, {0.2, 0.25, 1}};
 // Microbatches differ from each other more than neighbouring levels do.
 constexpr Round kMicrobatchRounds[] = {{1, 1, 8}, {0.35, 0.25, 8}};
+struct Effort {
+  std::span<const Round> rounds;
+  int64_t part = 1;  // of the local search's looks
+};
+constexpr Effort kEffort = {kRounds};
+constexpr Effort kMicrobatchEffort = {kMicrobatchRounds, 16};
+
+// Plans that the local search looks at: more for a longer network, within a second for all.
+int64_t looks_of(int64_t nodes) {
+  return std::min(3000 + nodes * nodes * 3 / 10, 13'000'000 / nodes);
+}
+// Of two plans, the larger is that much faster, or not judged.
+constexpr double kWorthwhile = 0.9995;
 
 bool same_but_recompute(const Candidate& a, const Candidate& b) {
   return a.microbatches == b.microbatches && a.settings == b.settings;
@@ -61,23 +76,30 @@ void keep_useful(std::vector<Candidate>& all) {
 // Judges candidates without generated kernels: plain layouts tell them apart well enough.
 class Judge {
  public:
-  Judge(const PlanRequest& request, const Machine& machine)
-      : request_(request), machine_(machine) {}
+  Judge(const PlanRequest& request, const Machine& machine, bool local_search)
+      : request_(request), machine_(machine), local_search_(local_search) {}
 
   // This one, and how it can be had in fewer bytes. Says why when it cannot be used.
-  std::string add_all(const Candidate& c, std::span<const Round> rounds,
-                      std::vector<Candidate>& all) {
+  std::string add_all(const Candidate& c, const Effort& effort, std::vector<Candidate>& all) {
     layouts_.clear();
     const Rewrite keeping = keeping_graph(request_, c);
     if (!keeping.graph) return keeping.refusal;
     if (std::string refusal = add(*keeping.graph, c, all); !refusal.empty()) return refusal;
-    const Chain chain = make_chain(*keeping.graph, machine_);
+    if (!search(*keeping.graph, c, effort, all)) judge_chain(*keeping.graph, c, effort, all);
+    return "";
+  }
+
+ private:
+  // Plans for the chain of stages, one by one.
+  template <class Use>
+  void for_each_plan(const Graph& keeping, const Effort& effort, const Use& use) {
+    const Chain chain = make_chain(keeping, machine_);
     // Row bands make graphs many times as long: those are tried at fewer levels, or planning would
     // take that much longer.
-    const size_t length = keeping.graph->nodes.size();
+    const size_t length = keeping.nodes.size();
     if (shortest_ == 0) shortest_ = length;
     const int sparser = length > shortest_ ? static_cast<int>(2 * length / shortest_) : 1;
-    for (const Round& round : rounds) {
+    for (const Round& round : effort.rounds) {
       const ChainSolver solver(chain, round.share, round.beside);
       double last = 0;
       const int stride = std::max(round.stride, sparser);
@@ -86,15 +108,48 @@ class Judge {
         last = solver.seconds(level);
         auto plan = solver.plan(level);
         if (!plan) break;
-        Candidate less = c;
-        less.recompute = std::move(plan);
-        add(*keeping.graph, less, all);
+        use(std::move(*plan));
       }
     }
-    return "";
   }
 
- private:
+  void judge_chain(const Graph& keeping, const Candidate& c, const Effort& effort,
+                   std::vector<Candidate>& all) {
+    for_each_plan(keeping, effort, [&](RecomputePlan plan) {
+      Candidate less = c;
+      less.recompute = std::move(plan);
+      add(keeping, less, all);
+    });
+  }
+
+  // The same, and what a search around these plans finds; false where its model of bytes and
+  // seconds does not hold.
+  bool search(const Graph& keeping, const Candidate& c, const Effort& effort,
+              std::vector<Candidate>& all) {
+    const bool comes_behind = std::any_of(c.settings.begin(), c.settings.end(), [](const auto& s) {
+      return s.technique->stage == Technique::Stage::last;
+    });
+    if (comes_behind || !local_search_) return false;
+    RunModel model(keeping, backend_, layouts_, reservations_of(request_, c.microbatches),
+                   machine_);
+    if (!model.is_exact()) return false;
+    const int64_t nodes = std::ssize(keeping.nodes);
+    // Row bands make graphs many times as long, and leave little that is large.
+    const int64_t part = shortest_ > 0 && nodes > 2 * static_cast<int64_t>(shortest_) ? 8 : 1;
+    LocalSearch search(keeping, model, looks_of(nodes) / (part * effort.part));
+    for_each_plan(keeping, effort, [&](RecomputePlan plan) { search.offer(std::move(plan)); });
+    search.run();
+    double last = std::numeric_limits<double>::infinity();
+    for (const auto& [bytes, found] : search.found()) {
+      if (found.seconds > last * kWorthwhile) continue;
+      last = found.seconds;
+      Candidate less = c;
+      less.recompute = found.plan;
+      add(keeping, less, all);
+    }
+    return true;
+  }
+
   std::string add(const Graph& keeping, Candidate c, std::vector<Candidate>& all) {
     Rewrite rewritten = finished_graph(keeping, c);
     if (!rewritten.graph) return rewritten.refusal;
@@ -110,6 +165,7 @@ class Judge {
 
   const PlanRequest& request_;
   const Machine& machine_;
+  bool local_search_;
   KernelCache backend_{make_backend("portable")};
   std::vector<NamedLayout> layouts_;
   size_t shortest_ = 0;  // nodes of the first graph, which no technique made longer
@@ -144,23 +200,23 @@ bool uses(const Candidate& c, const Setting& s) {
 
 }  // namespace
 
-Candidates find_candidates(const PlanRequest& request, Machine machine) {
+Candidates find_candidates(const PlanRequest& request, Machine machine, bool local_search) {
   if (machine == Machine{}) machine = kUsualMachine;
   Candidates found;
   std::vector<Candidate>& all = found.useful;
-  Judge judge(request, machine);
+  Judge judge(request, machine, local_search);
   const std::vector<int64_t> counts = microbatches_to_try(request);
   const std::vector<Setting> fixed =
       request.numerics ? request.numerics->settings : std::vector<Setting>{};
   const Candidate first{counts.front(), fixed};
-  const std::string refusal = judge.add_all(first, kRounds, all);
+  const std::string refusal = judge.add_all(first, kEffort, all);
   require(refusal.empty(), "the run cannot go on as it began: ", refusal);
   found.plain = all.front();
   const auto tried = settings_to_try(request);
   for (const Setting& s : tried) {
     Candidate alone = first;
     alone.settings.push_back(s);
-    judge.add_all(alone, kRounds, all);
+    judge.add_all(alone, kEffort, all);
   }
   limit_to_plain(found.plain, all);
   keep_useful(all);
@@ -175,7 +231,7 @@ Candidates find_candidates(const PlanRequest& request, Machine machine) {
     for (const auto& settings : chosen) {
       // Already tried.
       if (count == first.microbatches && settings.size() <= fixed.size() + 1) continue;
-      judge.add_all({count, settings}, kMicrobatchRounds, all);
+      judge.add_all({count, settings}, kMicrobatchEffort, all);
     }
   }
   limit_to_plain(found.plain, all);

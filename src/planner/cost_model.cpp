@@ -263,14 +263,16 @@ double predict_seconds(const Graph& graph, const Node& node, const Machine& mach
   return machine.kernels.seconds(node.op, work_of(graph, node), roofline);
 }
 
-double predict_seconds(const Schedule& schedule, const Machine& machine) {
+double predict_seconds(const Schedule& schedule, const Step& step, const Machine& machine) {
   if (machine == Machine{}) return 0;
+  const double roofline = roofline_of(schedule, step, machine);
+  const int64_t runs = runs_once(step.phase) ? 1 : schedule.microbatches;
+  return static_cast<double>(runs) * machine.kernels.seconds(step.op, step.work, roofline);
+}
+
+double predict_seconds(const Schedule& schedule, const Machine& machine) {
   double seconds = 0;
-  for (const Step& step : schedule.steps) {
-    const double roofline = roofline_of(schedule, step, machine);
-    const int64_t runs = runs_once(step.phase) ? 1 : schedule.microbatches;
-    seconds += static_cast<double>(runs) * machine.kernels.seconds(step.op, step.work, roofline);
-  }
+  for (const Step& step : schedule.steps) seconds += predict_seconds(schedule, step, machine);
   return seconds;
 }
 

@@ -41,6 +41,8 @@ std::string machine_cache_file(const std::string& backend, int threads);
 // Kernels that were measured take what they took; the others are on the roofline: the longer of
 // their arithmetic and their memory traffic. 0 (not known) for a machine that was not measured.
 double predict_seconds(const Schedule& schedule, const Machine& machine);
+// Of these, one step, all its runs.
+double predict_seconds(const Schedule& schedule, const Step& step, const Machine& machine);
 // The same for one node of a graph, before its kernel is known.
 double predict_seconds(const Graph& graph, const Node& node, const Machine& machine);
 

@@ -245,6 +245,7 @@ Plan make_plan(PlanRequest request, const Machine& machine, Candidates candidate
   const std::string backend = make_backend(request.backend)->name();
   Plan plan = choose(request, machine, backend, candidates);
   request.forward = {};
+  candidates = {};
   // Without the graphs of the search it takes less. What fitted with them still does.
   const bool fitted = plan.fits;
   measure_process(plan, backend, request);

@@ -35,26 +35,22 @@ bool is_activation(const Graph& graph, TensorId t) {
   return t != kNoTensor && graph.tensor(t).role == Role::activation;
 }
 
-class Rewriter {
+// Plays a plan and notes what runs.
+class Unroller {
  public:
-  Rewriter(const Graph& training, const RecomputePlan& plan)
+  Unroller(const Graph& training, const RecomputePlan& plan)
       : from_(training),
         plan_(plan),
         forward_(forward_nodes(training)),
         droppable_(droppable_tensors(training)),
         producer_(training.tensors.size(), -1),
-        newest_(training.tensors.size()),
         dropped_(training.tensors.size()),
-        copies_(training.tensors.size()),
         ran_(training.nodes.size()),
         made_(training.tensors.size()),
+        summed_(training.nodes.size()),
         backward_of_(training.nodes.size()) {
     ensure(!plan.stage_begins.empty() && plan.stage_begins.back() == std::ssize(forward_),
            "the stages do not cover the forward pass of ", training.name);
-    to_.name = training.name;
-    to_.tensors = training.tensors;
-    to_.microbatches = training.microbatches;
-    for (size_t t = 0; t < newest_.size(); ++t) newest_[t] = static_cast<TensorId>(t);
     for (int32_t n : forward_) {
       for (TensorId t : training.nodes[at(n)].outputs) {
         if (t != kNoTensor) producer_[at(t)] = n;
@@ -68,10 +64,7 @@ class Rewriter {
     }
   }
 
-  Graph run() {
-    for (const Node& node : from_.nodes) {
-      if (node.phase == Phase::prepare) to_.nodes.push_back(node);
-    }
+  Runs run() {
     for (size_t i = 0; i < plan_.actions.size(); ++i) {
       const RecomputePlan::Action& a = plan_.actions[i];
       if (!a.backward && i > 0 && plan_.actions[i - 1].backward) sum_gradients();
@@ -82,14 +75,7 @@ class Rewriter {
         run_forward(a.stage, std::find(rest, plan_.actions.end(), a) == plan_.actions.end());
       }
     }
-    for (const Node& node : from_.nodes) {
-      const bool placed = node.phase == Phase::prepare || node.phase == Phase::forward;
-      if (!placed && node.gradient_of < 0) to_.nodes.push_back(node);
-    }
-    remove_unread();
-    for (Node& node : to_.nodes) node.gradient_of = -1;
-    verify(to_);
-    return std::move(to_);
+    return std::move(runs_);
   }
 
  private:
@@ -98,14 +84,9 @@ class Rewriter {
   void run_forward(int32_t stage, bool last) {
     for (int32_t i = plan_.stage_begins[at(stage)]; i < plan_.stage_begins[at(stage) + 1]; ++i) {
       const int32_t n = forward_[at(i)];
-      const Node& node = from_.nodes[at(n)];
-      if (ran_[at(n)]) {
-        run_again(node);
-      } else {
-        to_.nodes.push_back(node);
-        ran_[at(n)] = true;
-      }
-      for (TensorId t : node.outputs) {
+      runs_.push_back({ran_[at(n)] ? Run::Kind::again : Run::Kind::first, n});
+      ran_[at(n)] = true;
+      for (TensorId t : from_.nodes[at(n)].outputs) {
         if (t != kNoTensor) dropped_[at(t)] = last && plan_.lean[at(stage)] && droppable_[at(t)];
       }
     }
@@ -135,9 +116,8 @@ class Rewriter {
   // Just before its gradients, and lean: the maps of one band are all that there ever is.
   void run_band_again(int32_t first, int32_t end) {
     for (int32_t i = first; i < end; ++i) {
-      const Node& node = from_.nodes[at(forward_[at(i)])];
-      for (TensorId t : node.inputs) needed(t);
-      run_again(node);
+      make_inputs(from_.nodes[at(forward_[at(i)])]);
+      runs_.push_back({Run::Kind::again, forward_[at(i)]});
     }
     for (int32_t i = first; i < end; ++i) {
       for (TensorId t : from_.nodes[at(forward_[at(i)])].outputs) {
@@ -149,18 +129,13 @@ class Rewriter {
   void run_backward(int32_t begin, int32_t end) {
     for (int32_t i = end; i-- > begin;) {
       for (int32_t n : backward_of_[at(forward_[at(i)])]) {
-        Node node = from_.nodes[at(n)];
+        const Node& node = from_.nodes[at(n)];
         ran_[at(n)] = true;
         for (TensorId t : node.outputs) {
           if (t != kNoTensor) made_[at(t)] = true;
         }
-        if (const auto sum = summed_.find(at(n)); sum != summed_.end()) {
-          const auto [first, second] = find_op(node.op).summed_inputs;
-          node.inputs[second] = kNoTensor;
-          node.inputs[first] = sum->second;
-        }
-        for (TensorId& t : node.inputs) t = needed(t);
-        to_.nodes.push_back(std::move(node));
+        make_inputs(node);
+        runs_.push_back({Run::Kind::first, n});
       }
     }
   }
@@ -171,44 +146,94 @@ class Rewriter {
     for (const size_t n : summing_) {
       const Node& node = from_.nodes[n];
       const auto [a, b] = find_op(node.op).summed_inputs;
-      if (ran_[n] || summed_.contains(n)) continue;
-      const TensorId first = node.inputs[a];
-      const TensorId second = node.inputs[b];
-      if (!made_[at(first)] || !made_[at(second)]) continue;
-      if (from_.tensor(first).type == ElementType::bf16) continue;
-      summed_[n] = append_node(to_, Phase::backward, "add", node.name, {first, second})[0];
+      if (ran_[n] || summed_[n]) continue;
+      if (!made_[at(node.inputs[a])] || !made_[at(node.inputs[b])]) continue;
+      if (from_.tensor(node.inputs[a]).type == ElementType::bf16) continue;
+      summed_[n] = true;
+      runs_.push_back({Run::Kind::sum, static_cast<int32_t>(n)});
     }
   }
 
-  // The newest version of a tensor, made again if it was dropped.
-  TensorId needed(TensorId t) {
-    if (t == kNoTensor || at(t) >= newest_.size()) return t;
-    if (dropped_[at(t)]) {
+  // What was dropped is made again. What that is made from is kept.
+  void make_inputs(const Node& node) {
+    for (TensorId t : node.inputs) {
+      if (t == kNoTensor || !dropped_[at(t)]) continue;
       dropped_[at(t)] = false;
-      run_again(from_.nodes[at(producer_[at(t)])]);
+      runs_.push_back({Run::Kind::again, producer_[at(t)]});
     }
-    return newest_[at(t)];
   }
 
-  void run_again(const Node& node) {
-    const OpDef& def = find_op(node.op);
-    Node again = def.replay ? def.replay(node) : node;
-    again.updates.clear();
-    again.phase = Phase::backward;
-    // What a dropped tensor is made from is kept, and a checkpoint is kept by being read here.
-    for (TensorId& t : again.inputs) t = t == kNoTensor ? t : newest_[at(t)];
-    for (TensorId& t : again.outputs) {
-      if (t == kNoTensor) continue;
-      // Numbered here: to look each name up among thousands takes seconds for row bands.
-      Tensor copy = from_.tensor(t);
-      const int32_t times = ++copies_[at(t)];
-      copy.name += times == 1 ? " again" : str_cat(" again#", times);
-      const auto fresh = static_cast<TensorId>(to_.tensors.size());
-      to_.tensors.push_back(std::move(copy));
-      newest_[at(t)] = fresh;
-      t = fresh;
+  const Graph& from_;
+  const RecomputePlan& plan_;
+  Runs runs_;
+  std::vector<int32_t> forward_;
+  std::vector<bool> droppable_;
+  std::vector<int32_t> producer_;  // by tensor: its forward node
+  std::vector<bool> dropped_;      // the newest version is not kept for the backward pass
+  std::vector<bool> ran_;          // by node
+  std::vector<bool> made_;         // by tensor: a gradient that is there
+  std::vector<size_t> summing_;    // backward nodes that read two gradients as their sum
+  std::vector<bool> summed_;       // by node: its gradients are one
+  std::vector<std::vector<int32_t>> backward_of_;  // by forward node
+};
+
+// The graph of a list of runs.
+class Rewriter {
+ public:
+  explicit Rewriter(const Graph& training)
+      : from_(training), newest_(training.tensors.size()), copies_(training.tensors.size()) {
+    to_.name = training.name;
+    to_.tensors = training.tensors;
+    to_.microbatches = training.microbatches;
+    for (size_t t = 0; t < newest_.size(); ++t) newest_[t] = static_cast<TensorId>(t);
+  }
+
+  Graph run(const Runs& runs) {
+    for (const Node& node : from_.nodes) {
+      if (node.phase == Phase::prepare) to_.nodes.push_back(node);
     }
-    to_.nodes.push_back(std::move(again));
+    for (const Run& r : runs) add(r);
+    for (const Node& node : from_.nodes) {
+      const bool placed = node.phase == Phase::prepare || node.phase == Phase::forward;
+      if (!placed && node.gradient_of < 0) to_.nodes.push_back(node);
+    }
+    remove_unread();
+    for (Node& node : to_.nodes) node.gradient_of = -1;
+    verify(to_);
+    return std::move(to_);
+  }
+
+ private:
+  void add(const Run& r) {
+    const Node& original = from_.nodes[at(r.node)];
+    const auto [first, second] = find_op(original.op).summed_inputs;
+    if (r.kind == Run::Kind::sum) {
+      const std::vector<TensorId> both = {original.inputs[first], original.inputs[second]};
+      summed_[r.node] = append_node(to_, Phase::backward, "add", original.name, both)[0];
+      return;
+    }
+    Node node = r.kind == Run::Kind::again ? run_again(original) : original;
+    if (const auto sum = summed_.find(r.node); sum != summed_.end()) {
+      node.inputs[second] = kNoTensor;
+      node.inputs[first] = sum->second;
+    }
+    for (TensorId& t : node.inputs) {
+      if (t != kNoTensor && at(t) < newest_.size()) t = newest_[at(t)];
+    }
+    if (r.kind == Run::Kind::again) {
+      for (TensorId& t : node.outputs) t = t == kNoTensor ? t : copy_of(t);
+    }
+    to_.nodes.push_back(std::move(node));
+  }
+
+  TensorId copy_of(TensorId t) {
+    // Numbered here: to look each name up among thousands takes seconds for row bands.
+    Tensor copy = from_.tensor(t);
+    const int32_t times = ++copies_[at(t)];
+    copy.name += times == 1 ? " again" : str_cat(" again#", times);
+    newest_[at(t)] = static_cast<TensorId>(to_.tensors.size());
+    to_.tensors.push_back(std::move(copy));
+    return newest_[at(t)];
   }
 
   // The end of a segment that is run again is often already there.
@@ -231,19 +256,10 @@ class Rewriter {
   }
 
   const Graph& from_;
-  const RecomputePlan& plan_;
   Graph to_;
-  std::vector<int32_t> forward_;
-  std::vector<bool> droppable_;
-  std::vector<int32_t> producer_;      // by tensor: its forward node
-  std::vector<TensorId> newest_;       // by tensor of the original graph
-  std::vector<bool> dropped_;          // the newest version is not kept for the backward pass
-  std::vector<int32_t> copies_;        // by tensor: runs of its node beside the first
-  std::vector<bool> ran_;              // by node
-  std::vector<bool> made_;             // by tensor: a gradient that is there
-  std::vector<size_t> summing_;        // backward nodes that read two gradients as their sum
-  std::map<size_t, TensorId> summed_;  // by backward node: the sum of two of its inputs
-  std::vector<std::vector<int32_t>> backward_of_;  // by forward node
+  std::vector<TensorId> newest_;        // by tensor of the original graph
+  std::vector<int32_t> copies_;         // by tensor: runs of its node beside the first
+  std::map<int32_t, TensorId> summed_;  // by backward node: the sum of two of its inputs
 };
 
 }  // namespace
@@ -287,8 +303,22 @@ std::vector<bool> droppable_tensors(const Graph& training) {
   return droppable;
 }
 
+Node run_again(const Node& node) {
+  const OpDef& def = find_op(node.op);
+  Node again = def.replay ? def.replay(node) : node;
+  again.updates.clear();
+  again.phase = Phase::backward;
+  return again;
+}
+
+Runs runs_of(const Graph& training, const RecomputePlan& plan) {
+  return plan.runs.empty() ? Unroller(training, plan).run() : plan.runs;
+}
+
+Graph recompute(const Graph& training, const Runs& runs) { return Rewriter(training).run(runs); }
+
 Graph recompute(const Graph& training, const RecomputePlan& plan) {
-  return Rewriter(training, plan).run();
+  return recompute(training, runs_of(training, plan));
 }
 
 const Technique& technique_recompute() {
