@@ -13,7 +13,16 @@ namespace thimble {
 
 Listing list_models() {
   Listing all;
-  for (const Model* m : models()) all.emplace_back(m->name, m->summary);
+  for (const Model* m : models()) {
+    std::string text = m->summary;
+    for (const ModelVariant& v : m->variants) {
+      text += str_cat("; option ", v.name, '=', v.initial);
+      for (const std::string& value : v.values) {
+        if (value != v.initial) text += "|" + value;
+      }
+    }
+    all.emplace_back(m->name, std::move(text));
+  }
   return all;
 }
 

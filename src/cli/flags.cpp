@@ -122,7 +122,8 @@ void add_model_flags(CLI::App& command, ModelChoice& model) {
   add_real(group, "--label-smoothing", model.label_smoothing, {0, 1, false, true},
            "Share of the target spread over all classes");
   add_pairs(group, "--option", model.variants,
-            "The model's own options; may be given several times");
+            "The model's own options, such as activation=leaky_relu of resnet18_cifar; see "
+            "`thimble list models`; may be given several times");
 }
 
 void add_data_flags(CLI::App& command, DataChoice& data) {

@@ -10,6 +10,8 @@ namespace {
 constexpr double kEpsilon = 1e-5;
 constexpr double kMomentum = 0.1;  // share of a new batch in the running statistics
 constexpr int64_t kGroupChannels = 8;
+// Of batch norms before leaky_relu. Dividing by it costs f32 one digit.
+constexpr double kScaleFloor = 0.1;
 
 std::string norm_name(std::string conv_name) {
   const size_t at = conv_name.rfind("conv");
@@ -52,6 +54,7 @@ TensorId conv_norm_act(GraphBuilder& b, const ModelOptions& o, const std::string
                  {{"training", int64_t{o.norm == "batch"}},
                   {"epsilon", kEpsilon},
                   {"momentum", kMomentum},
+                  {"scale_floor", activation == "leaky_relu" ? kScaleFloor : 0},
                   {"activation", activation}});
 }
 

@@ -22,7 +22,8 @@ int64_t scaled(int64_t channels, double width);
 // The tensor "images" that the options ask for.
 TensorId input_images(GraphBuilder& b, const ModelOptions& options);
 
-// Convolution, normalisation, plus `addend` if any, then `activation` ("none", "relu", "relu6").
+// Convolution, normalisation, plus `addend` if any, then `activation` ("none", "relu", "relu6",
+// "leaky_relu").
 // `name` is the convolution's; the normalisation's has "norm" in place of "conv".
 TensorId conv_norm_act(GraphBuilder& b, const ModelOptions& options, const std::string& name,
                        TensorId src, const Conv& conv, const std::string& activation,

@@ -15,6 +15,39 @@ struct Add {
   }
 };
 
+struct Subtract {
+  template <class T>
+  static void run(const OpCall& call) {
+    const T* dst = call.in<T>(0);
+    const T* other = call.in<T>(1);
+    T* src = call.out<T>(0);
+    parallel_for(call.outputs[0].elements, kParallelGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) src[i] = dst[i] - other[i];
+    });
+  }
+};
+
+Inverse inverted(const Graph&, const Node& node, size_t input) {
+  if (node.inputs[0] == node.inputs[1]) return {std::nullopt, "it is added to itself"};
+  Node again = node;
+  again.op = "add_inverse";
+  again.inputs = {node.outputs[0], node.inputs[1 - input]};
+  return {std::move(again), "", false};
+}
+
+OpDef inverse() {
+  OpDef def;
+  def.name = "add_inverse";
+  def.summary = "one term of a sum again, from the sum and the other term";
+  def.inputs = {{"dst"}, {"other"}};
+  def.outputs = {{"src"}};
+  def.infer = [](const OpShapes& s) { return std::vector<TensorSpec>{{s.inputs[0]}}; };
+  def.in_place = {{0, 0}, {1, 0}};
+  def.elementwise = true;
+  def.kernels = portable_kernels<Subtract>();
+  return def;
+}
+
 }  // namespace
 
 void define_add(OpTable& table) {
@@ -35,10 +68,12 @@ void define_add(OpTable& table) {
     }
   };
   def.in_place = {{0, 0}, {1, 0}};
+  def.inverse = inverted;
   def.elementwise = true;
   def.spatial = [](const Attributes&) { return Spatial{Spatial::Kind::pointwise, {}, {}, {}, {}}; };
   def.kernels = portable_kernels<Add>();
   table.add(def);
+  table.add(inverse());
 }
 
 }  // namespace thimble

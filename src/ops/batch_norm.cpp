@@ -18,6 +18,25 @@ T inverse_deviation(T variance, const Attributes& a) {
 
 Activation activation_of(const Attributes& a) { return activation_of("batch_norm", a); }
 
+// With a floor no channel's scale comes near zero, so that src can be had again from dst: |gamma| +
+// floor, as in In-Place ABN (arXiv 1712.02616).
+template <class T>
+T floored(T gamma, const Attributes& a) {
+  const double floor = a.real("scale_floor");
+  if (floor <= 0) return gamma;
+  return (branch_value(gamma) < 0 ? -gamma : gamma) + T(floor);
+}
+
+template <class T>
+bool is_mirrored(T gamma, const Attributes& a) {
+  return a.real("scale_floor") > 0 && branch_value(gamma) < 0;
+}
+
+template <class T>
+Affine<T> affine_of(const OpCall& call, size_t gamma, int64_t c, T mean, T inv_std) {
+  return {floored(call.in<T>(gamma)[c], call.attributes), call.in<T>(gamma + 1)[c], mean, inv_std};
+}
+
 int64_t count_of(const Planes& planes) { return planes.n * planes.a; }
 
 // Calls `body(i)` for each element of a channel.
@@ -47,7 +66,7 @@ struct Forward {
           mean = call.in<T>(4)[c];
           inv_std = inverse_deviation(call.in<T>(5)[c], call.attributes);
         }
-        const Affine<T> affine(call.in<T>(2)[c], call.in<T>(3)[c], mean, inv_std);
+        const Affine<T> affine = affine_of(call, 2, c, mean, inv_std);
         each(planes, c, [&](int64_t i) {
           dst[i] =
               activate(activation, addend != nullptr ? affine(src[i]) + addend[i] : affine(src[i]));
@@ -99,11 +118,44 @@ struct Replay {
     T* dst = call.out<T>(0);
     parallel_for(planes.c, 1, [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) {
-        const Affine<T> affine(call.in<T>(2)[c], call.in<T>(3)[c], call.in<T>(4)[c],
-                               call.in<T>(5)[c]);
+        const Affine<T> affine = affine_of(call, 2, c, call.in<T>(4)[c], call.in<T>(5)[c]);
         each(planes, c, [&](int64_t i) {
           dst[i] =
               activate(activation, addend != nullptr ? affine(src[i]) + addend[i] : affine(src[i]));
+        });
+      }
+    });
+  }
+};
+
+// src again from dst: back through the activation, the addend and the affine map. What the
+// activation let through whole is asked of dst, because src has been rounded.
+struct InverseKernel {
+  template <class T>
+  static void run(const OpCall& call) {
+    const Planes planes(call.in_shape(0));
+    const Activation activation = activation_of(call.attributes);
+    const T* dst = call.in<T>(0);
+    const T* addend = call.in<T>(1);
+    T* src = call.out<T>(0);
+    parallel_for(planes.c, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t c = begin; c < end; ++c) {
+        if (call.has_output(1)) {
+          for (int64_t n = 0; n < planes.n; ++n) {
+            planes.write_mask(n * planes.c + c, activation, dst, call.out<uint8_t>(1));
+          }
+        }
+        const T mean = call.in<T>(4)[c];
+        const T beta = call.in<T>(3)[c];
+        const T inv_std = is_training(call.attributes)
+                              ? call.in<T>(5)[c]
+                              : inverse_deviation(call.in<T>(5)[c], call.attributes);
+        const T unscale = T(1) / affine_of(call, 2, c, mean, inv_std).scale;
+        each(planes, c, [&](int64_t i) {
+          T x = dst[i];
+          if (!passes(activation, x)) x /= T(activation.slope);
+          if (addend != nullptr) x -= addend[i];
+          src[i] = mean + (x - beta) * unscale;
         });
       }
     });
@@ -131,7 +183,7 @@ struct Backward {
     const T mean = call.in<T>(5)[c];
     const T inv_std =
         training ? call.in<T>(6)[c] : inverse_deviation(call.in<T>(6)[c], call.attributes);
-    const Affine<T> affine(call.in<T>(3)[c], call.in<T>(4)[c], mean, inv_std);
+    const Affine<T> affine = affine_of(call, 3, c, mean, inv_std);
     T* diff_src = call.out<T>(0);
     T* diff_addend = call.out<T>(1);
 
@@ -142,7 +194,10 @@ struct Backward {
       sum_g += Sum(g);
       sum_gx += Sum(g) * (Sum(src[i]) - Sum(mean));
     });
-    if (call.has_output(2)) call.out<T>(2)[c] = T(sum_gx * Sum(inv_std));
+    if (call.has_output(2)) {
+      const T diff = T(sum_gx * Sum(inv_std));
+      call.out<T>(2)[c] = is_mirrored(call.in<T>(3)[c], call.attributes) ? -diff : diff;
+    }
     if (call.has_output(3)) call.out<T>(3)[c] = T(sum_g);
     if (diff_src == nullptr) return;
 
@@ -160,13 +215,16 @@ std::vector<AttributeSpec> attribute_specs() {
   std::vector<AttributeSpec> specs = {
       {"training", int64_t{1}, "1: statistics of the batch; 0: the running ones, frozen"},
       {"epsilon", 1e-5, "added to the variance"},
-      {"momentum", 0.1, "the weight of the batch in the running statistics"}};
+      {"momentum", 0.1, "the weight of the batch in the running statistics"},
+      {"scale_floor", 0.0, "above 0: scales by |gamma| + this, so that src follows from dst"}};
   add_activation_attributes(specs);
   return specs;
 }
 
 std::vector<TensorSpec> infer_forward(const OpShapes& s) {
   check_normalised("batch_norm", s, 4);
+  require(s.attributes.real("scale_floor") >= 0, "batch_norm: scale_floor is ",
+          s.attributes.real("scale_floor"), ", needs 0 or more");
   const Shape& src = s.inputs[0];
   const bool training = is_training(s.attributes);
   require(!training || count_of(Planes(src)) > 1, "batch_norm: src ", src,
@@ -216,6 +274,47 @@ OpDef replay() {
   return def;
 }
 
+Inverse inverted(const Graph&, const Node& node, size_t input) {
+  const Attributes& a = node.attributes;
+  if (input != 0) return {std::nullopt, "batch_norm gives back src alone"};
+  const Activation activation = activation_of(a);
+  if (activation == Activation::relu || activation == Activation::relu6) {
+    return {std::nullopt, str_cat(a.text("activation"), " of ", node.name,
+                                  " loses what is below zero; leaky_relu does not")};
+  }
+  if (a.real("scale_floor") <= 0) {
+    return {std::nullopt, str_cat("gamma of ", node.name,
+                                  " may come near zero; scale_floor keeps its scale away from it")};
+  }
+  Node again = node;
+  again.op = "batch_norm_inverse";
+  again.inputs[0] = node.outputs[0];
+  if (is_training(a)) {
+    again.inputs[4] = node.outputs[1];
+    again.inputs[5] = node.outputs[2];
+  }
+  return {std::move(again), "", true};
+}
+
+OpDef inverse() {
+  OpDef def;
+  def.name = "batch_norm_inverse";
+  def.summary = "src of batch_norm again, from dst and the statistics";
+  def.attributes = attribute_specs();
+  def.inputs = {{"dst"}, {"addend", true}, {"gamma"}, {"beta"}, {"mean"}, {"inv_std"}};
+  def.outputs = {{"src"}, {"mask"}};
+  def.infer = [](const OpShapes& s) {
+    const Planes planes(s.inputs[0]);
+    const bool activated = activation_of(s.attributes) != Activation::none;
+    const Shape mask{planes.n, planes.c, planes.mask_row()};
+    return std::vector<TensorSpec>{{s.inputs[0]}, {activated ? mask : Shape{}, ElementType::u8}};
+  };
+  def.in_place = {{0, 0}, {1, 0}};
+  def.flops = [](const OpShapes& s) { return 4 * s.inputs[0].elements(); };
+  def.kernels = portable_kernels<InverseKernel>();
+  return def;
+}
+
 OpDef backward() {
   OpDef def;
   def.name = "batch_norm_backward";
@@ -254,6 +353,7 @@ void define_batch_norm(OpTable& table) {
     again.outputs.resize(1);
     return again;
   };
+  def.inverse = inverted;
   def.spatial = [](const Attributes& a) {
     const auto kind = is_training(a) ? Spatial::Kind::global : Spatial::Kind::pointwise;
     return Spatial{kind, {}, {}, {}, {}};
@@ -264,6 +364,7 @@ void define_batch_norm(OpTable& table) {
   def.kernels = portable_kernels<Forward>();
   table.add(def);
   table.add(replay());
+  table.add(inverse());
   table.add(backward());
 }
 

@@ -33,17 +33,34 @@ std::vector<TensorSpec> infer(const OpShapes& s) {
   return {{with_axis_size(first, axis, size)}};
 }
 
+Attributes range(int64_t axis, int64_t begin, int64_t end) {
+  return {{"axis", axis}, {"begin", begin}, {"end", end}};
+}
+
 void gradient(GradientBuilder& g) {
   const int64_t axis = g.attributes().integer("axis");
   int64_t begin = 0;
   for (size_t i = 0; i < g.input_count(); ++i) {
     const int64_t end = begin + g.input_shape(i)[static_cast<int>(axis)];
     if (g.wants(i)) {
-      const Attributes range = {{"axis", axis}, {"begin", begin}, {"end", end}};
-      g.set_diff_input(i, g.emit("slice", {g.diff_output()}, range)[0]);
+      g.set_diff_input(i, g.emit("slice", {g.diff_output()}, range(axis, begin, end))[0]);
     }
     begin = end;
   }
+}
+
+Inverse inverted(const Graph& graph, const Node& node, size_t input) {
+  const int64_t axis = node.attributes.integer("axis");
+  const auto size = [&](size_t i) {
+    return graph.tensor(node.inputs[i]).shape[static_cast<int>(axis)];
+  };
+  int64_t begin = 0;
+  for (size_t i = 0; i < input; ++i) begin += size(i);
+  Node again = node;
+  again.op = "slice";
+  again.inputs = node.outputs;
+  again.attributes = range(axis, begin, begin + size(input));
+  return {std::move(again), "", false};
 }
 
 }  // namespace
@@ -58,6 +75,7 @@ void define_concat(OpTable& table) {
   def.outputs = {{"dst"}};
   def.infer = infer;
   def.gradient = gradient;
+  def.inverse = inverted;
   def.spatial = spatial_along_axis;
   def.flops = no_flops;
   def.kernels = portable_kernels<Concat>();

@@ -15,6 +15,7 @@ void define_flatten(OpTable& table) {
     return std::vector<TensorSpec>{{{src[0], src.elements() / src[0]}}};
   };
   def.gradient = reshape_gradient;
+  def.inverse = inverted_reshape;
   def.in_place = {{0, 0}};
   def.flops = no_flops;
   def.kernels = portable_kernels<ReshapeKernel>();

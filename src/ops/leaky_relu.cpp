@@ -18,6 +18,14 @@ struct LeakyRelu {
   double alpha;
 };
 
+// Its inverse has the inverse slope.
+Inverse inverted(const Graph&, const Node& node, size_t) {
+  Node again = node;
+  again.inputs = node.outputs;
+  again.attributes.set("alpha", 1 / node.attributes.real("alpha"));
+  return {std::move(again), "", true};
+}
+
 }  // namespace
 
 void define_leaky_relu(OpTable& table) {
@@ -27,6 +35,7 @@ void define_leaky_relu(OpTable& table) {
               .onnx = "LeakyRelu",
               .attributes = {{"alpha", 0.01, "the slope below zero, positive"}},
               .saves_output = true,
+              .inverse = inverted,
               .check = [](const Attributes& a) {
                 require(a.real("alpha") > 0, "leaky_relu: alpha must be positive, got ",
                         a.real("alpha"), "; use relu for 0");

@@ -38,6 +38,7 @@ void define_reshape(OpTable& table) {
   def.outputs = {{"dst"}};
   def.infer = infer;
   def.gradient = reshape_gradient;
+  def.inverse = inverted_reshape;
   def.in_place = {{0, 0}};
   def.flops = no_flops;
   def.kernels = portable_kernels<ReshapeKernel>();

@@ -101,6 +101,18 @@ void gradient(GradientBuilder& g) {
   g.set_diff_input(0, g.emit("split_backward", diffs, g.attributes())[0]);
 }
 
+Inverse inverted(const Graph&, const Node& node, size_t) {
+  Node again = node;
+  again.op = "concat";
+  again.inputs = node.outputs;
+  again.attributes = {{"axis", node.attributes.integer("axis")}};
+  for (TensorId part : node.outputs) {
+    if (part == kNoTensor)
+      return {std::nullopt, str_cat("not every part of ", node.name, " is made")};
+  }
+  return {std::move(again), "", false};
+}
+
 std::vector<AttributeSpec> attribute_specs() {
   return {{"axis", int64_t{1}, "the axis that is cut"},
           {"sizes", ints({}), "the parts' sizes along it"}};
@@ -118,6 +130,7 @@ void define_split(OpTable& table) {
   split.outputs = {{"..."}};
   split.infer = infer_split;
   split.gradient = gradient;
+  split.inverse = inverted;
   split.spatial = spatial_along_axis;
   split.flops = no_flops;
   split.kernels = portable_kernels<Split>();

@@ -4,10 +4,27 @@
 #include <utility>
 
 #include "backends/kernel_cache.h"
+#include "transforms/core/again.h"
 #include "transforms/microbatch.h"
 
 namespace thimble {
 namespace {
+
+// A step of the backward pass makes a tensor with this behind its name.
+bool makes(const Schedule& schedule, const Step& step, const char* suffix) {
+  if (step.phase != Phase::backward) return false;
+  return std::any_of(step.outputs.begin(), step.outputs.end(), [&](BufferId b) {
+    return b != kNoBuffer && schedule.buffer(b).name.find(suffix) != std::string::npos;
+  });
+}
+
+// "19 made from what lies behind them" (transforms/invert.h); empty when none is.
+std::string steps_rebuilt(const Schedule& schedule) {
+  const auto count =
+      std::count_if(schedule.steps.begin(), schedule.steps.end(),
+                    [&](const Step& step) { return makes(schedule, step, kRebuilt); });
+  return count > 0 ? str_cat(count, " made from what lies behind them") : "";
+}
 
 // "83 runs again of 111 forward steps: stage1 22, stage2 30", by the first part of layers' names,
 // in the order of the forward pass.
@@ -26,7 +43,7 @@ std::string steps_again(const Schedule& schedule) {
     if (step.phase == Phase::forward) {
       ++forward;
       part_of(step);
-    } else if (runs_again(schedule, step)) {
+    } else if (makes(schedule, step, kAgain)) {
       ++again;
       ++part_of(step);
     }
@@ -77,11 +94,7 @@ class Accountant {
 }  // namespace
 
 bool runs_again(const Schedule& schedule, const Step& step) {
-  if (step.phase != Phase::backward) return false;
-  // The second run's tensors carry this behind their names.
-  return std::any_of(step.outputs.begin(), step.outputs.end(), [&](BufferId b) {
-    return b != kNoBuffer && schedule.buffer(b).name.find(" again") != std::string::npos;
-  });
+  return makes(schedule, step, kAgain) || makes(schedule, step, kRebuilt);
 }
 
 std::vector<Share> account_for(const PlanRequest& request, const Candidate& candidate, Order order,
@@ -104,7 +117,9 @@ std::vector<Share> account_for(const PlanRequest& request, const Candidate& cand
   }
   for (const Setting& s : candidate.settings) {
     parts.settings.push_back(s);
-    add(text_of(s), "");
+    const bool before = !steps_rebuilt(schedule).empty();
+    schedule = accountant.schedule_of(parts);
+    add(text_of(s), before ? "" : steps_rebuilt(schedule));
   }
   if (candidate.recompute) {
     parts.recompute = candidate.recompute;

@@ -18,7 +18,7 @@ struct Share {
 std::vector<Share> account_for(const PlanRequest& request, const Candidate& candidate, Order order,
                                const Machine& machine);
 
-// The step makes a forward result once more (transforms/recompute.h).
+// The step makes a forward result once more (transforms/recompute.h, invert.h).
 bool runs_again(const Schedule& schedule, const Step& step);
 
 }  // namespace thimble

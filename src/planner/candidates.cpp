@@ -6,6 +6,7 @@
 #include "backends/kernel_cache.h"
 #include "planner/chain.h"
 #include "planner/local_search.h"
+#include "transforms/core/again.h"
 
 namespace thimble {
 namespace {
@@ -129,7 +130,12 @@ class Judge {
     const bool comes_behind = std::any_of(c.settings.begin(), c.settings.end(), [](const auto& s) {
       return s.technique->stage == Technique::Stage::last;
     });
-    if (comes_behind || !local_search_) return false;
+    // What is rebuilt from later results has its place in the backward pass.
+    const auto& nodes_of = keeping.nodes;
+    const bool inverted = std::any_of(nodes_of.begin(), nodes_of.end(), [&](const Node& node) {
+      return rebuilds(keeping, node);
+    });
+    if (comes_behind || inverted || !local_search_) return false;
     RunModel model(keeping, backend_, layouts_, reservations_of(request_, c.microbatches),
                    machine_);
     if (!model.is_exact()) return false;

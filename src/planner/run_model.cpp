@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "ops/core/builder.h"
+#include "transforms/core/again.h"
 
 namespace thimble {
 namespace {

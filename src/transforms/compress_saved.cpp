@@ -5,6 +5,7 @@
 #include <set>
 
 #include "ops/core/builder.h"
+#include "transforms/core/again.h"
 #include "transforms/core/technique.h"
 
 namespace thimble {
@@ -47,11 +48,13 @@ size_t port_of(const std::vector<Port>& ports, const std::string& name) {
   return it == ports.end() ? kNoPort : static_cast<size_t>(it - ports.begin());
 }
 
-// In the order of tensors.
+// In the order of tensors. Not what an inverse reads: it divides by slopes, and the error with it.
 std::map<TensorId, Use> uses_of(const Graph& graph) {
   std::map<TensorId, Use> uses;
+  std::set<TensorId> inverted;
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
+    if (rebuilds(graph, node)) inverted.insert(node.inputs.begin(), node.inputs.end());
     for (TensorId t : node.inputs) {
       const auto it = uses.find(t);
       if (it == uses.end()) continue;
@@ -66,7 +69,9 @@ std::map<TensorId, Use> uses_of(const Graph& graph) {
       if (t != kNoTensor) uses[t] = {n, n, {}};
     }
   }
-  std::erase_if(uses, [&](const auto& use) { return !worth_it(graph, use.first, use.second); });
+  std::erase_if(uses, [&](const auto& use) {
+    return inverted.contains(use.first) || !worth_it(graph, use.first, use.second);
+  });
   return uses;
 }
 

@@ -4,23 +4,13 @@
 #include <map>
 
 #include "ops/core/builder.h"
+#include "transforms/core/again.h"
 #include "transforms/core/technique.h"
 
 namespace thimble {
 namespace {
 
 size_t at(int32_t id) { return static_cast<size_t>(id); }
-
-// More arithmetic for an element than this is dear to run again.
-constexpr int64_t kCheapFlopsPerElement = 16;
-
-bool is_cheap(const Graph& graph, const Node& node) {
-  int64_t elements = 0;
-  for (TensorId t : node.outputs) {
-    if (t != kNoTensor) elements += graph.tensor(t).shape.elements();
-  }
-  return flops_of(graph, node) <= kCheapFlopsPerElement * elements;
-}
 
 // The last node of a band of rows puts them into the whole map: to make that again would take every
 // band.
@@ -230,7 +220,8 @@ class Rewriter {
     // Numbered here: to look each name up among thousands takes seconds for row bands.
     Tensor copy = from_.tensor(t);
     const int32_t times = ++copies_[at(t)];
-    copy.name += times == 1 ? " again" : str_cat(" again#", times);
+    copy.name += kAgain;
+    if (times > 1) copy.name += str_cat('#', times);
     newest_[at(t)] = static_cast<TensorId>(to_.tensors.size());
     to_.tensors.push_back(std::move(copy));
     return newest_[at(t)];
@@ -288,6 +279,13 @@ std::vector<int32_t> cut_into_stages(const Graph& training) {
 
 std::vector<bool> droppable_tensors(const Graph& training) {
   std::vector<bool> droppable(training.tensors.size());
+  std::vector<bool> rebuilt_from(training.tensors.size());
+  for (const Node& node : training.nodes) {
+    if (!rebuilds(training, node)) continue;
+    for (TensorId t : node.inputs) {
+      if (t != kNoTensor) rebuilt_from[at(t)] = true;
+    }
+  }
   const std::vector<int32_t> forward = forward_nodes(training);
   for (size_t i = 0; i < forward.size(); ++i) {
     const Node& node = training.nodes[at(forward[i])];
@@ -296,19 +294,13 @@ std::vector<bool> droppable_tensors(const Graph& training) {
     for (TensorId t : node.inputs)
       inputs_kept = inputs_kept && (t == kNoTensor || !droppable[at(t)]);
     const TensorId main = node.outputs[0];
+    // What an inverse reads stands for the inputs of the node that made it.
+    if (rebuilt_from[at(main)]) continue;
     if (inputs_kept && is_activation(training, main) && is_cheap(training, node)) {
       droppable[at(main)] = true;
     }
   }
   return droppable;
-}
-
-Node run_again(const Node& node) {
-  const OpDef& def = find_op(node.op);
-  Node again = def.replay ? def.replay(node) : node;
-  again.updates.clear();
-  again.phase = Phase::backward;
-  return again;
 }
 
 Runs runs_of(const Graph& training, const RecomputePlan& plan) {

@@ -62,7 +62,5 @@ Graph recompute(const Graph& training, const RecomputePlan& plan);
 
 // The plan, node by node.
 Runs runs_of(const Graph& training, const RecomputePlan& plan);
-// A forward node as it runs for the second time.
-Node run_again(const Node& node);
 
 }  // namespace thimble

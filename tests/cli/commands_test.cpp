@@ -137,6 +137,7 @@ TEST(CliList, KnowsModelsDataAndOps) {
   EXPECT_EQ(names("optimizers"), (std::vector<std::string>{"adam", "adamw", "sgd"}));
   EXPECT_EQ(names("backends").back(), "portable");
   EXPECT_CONTAINS(thimble("list models").out, "  lenet ");
+  EXPECT_CONTAINS(thimble("list models").out, "32x32 images; option activation=relu|leaky_relu\n");
 }
 
 TEST(CliTrain, TrainsAndEvalReadsTheRun) {

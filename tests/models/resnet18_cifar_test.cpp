@@ -34,6 +34,20 @@ TEST(Resnet18Cifar, JoinsBlocksInTheNorm) {
   }
 }
 
+// What transforms/invert.h needs; the same weights as with ReLU.
+TEST(Resnet18Cifar, TakesLeakyReluWithAFloorUnderItsNorms) {
+  const ModelOptions leaky = {.variants = {{"activation", "leaky_relu"}}};
+  EXPECT_EQ(parameters("resnet18_cifar", leaky), 11173962);
+  int64_t activated = 0;
+  for (const Node& node : build_model("resnet18_cifar", leaky).nodes) {
+    if (node.op != "batch_norm") continue;
+    const bool is_leaky = node.attributes.text("activation") == "leaky_relu";
+    activated += is_leaky;
+    EXPECT_EQ(node.attributes.real("scale_floor"), is_leaky ? 0.1 : 0) << node.name;
+  }
+  EXPECT_EQ(activated, 17);
+}
+
 TEST(Resnet18Cifar, ScalesItsChannels) {
   EXPECT_EQ(parameters("resnet18_cifar", {.channels = 1, .width = 0.25}), 701178);
 }

@@ -55,6 +55,61 @@ TEST(BatchNorm, HoldsItsContractWithAMask) {
   }
 }
 
+// Of both signs, so that the floor mirrors some channels; leaky and floored is what inverts.
+TEST(BatchNorm, HoldsItsContractWithLeakyReluAndAFloor) {
+  const Attributes::Entry floor = {"scale_floor", 0.1};
+  for (int64_t mask : {0, 1, 2}) {
+    for (bool addend : {false, true}) {
+      SCOPED_TRACE(str_cat("mask ", mask, addend ? ", addend" : ""));
+      const Attributes::Entry bits = {"mask", mask};
+      check_op("batch_norm", {{.inputs = inputs({2, 3, 3, 5}, addend),
+                               .attributes = {act("leaky_relu"), {"slope", 0.25}, bits}},
+                              {.inputs = inputs({3, 19, 2, 4}, addend),
+                               .attributes = {act("leaky_relu"), floor, bits},
+                               .seed_parts = 2},
+                              {.inputs = inputs({2, 19, 3, 5}, addend),
+                               .attributes = {kFrozen, act("leaky_relu"), floor, bits}},
+                              {.inputs = inputs({2, 3, 3, 5}, addend),
+                               .attributes = {act("none"), floor, bits}}});
+    }
+  }
+}
+
+TEST(BatchNorm, ScalesByGammaAndItsFloor) {
+  const auto results = run_op(
+      "batch_norm",
+      {.inputs = {f32({4, 1}, exactly({1, 2, 3, 6})), absent(), f32({1}, exactly({-2})),
+                  f32({1}, exactly({0.5})), constant({1}, exactly({10})),
+                  constant({1}, exactly({20}))},
+       .attributes = {{"epsilon", 0.5}, {"scale_floor", 2.0}, {"slope", 0.25}, act("leaky_relu")}});
+  // mean 3, inv_std 1/2, scale |-2| + 2
+  EXPECT_EQ(results[0], (std::vector<double>{-0.875, -0.375, 0.5, 6.5}));
+}
+
+// The other channels' inputs come back although one gamma is zero.
+TEST(BatchNorm, ComesBackThroughAGammaOfZero) {
+  OpCase c = {.inputs = inputs({4, 3, 2, 2}, true),
+              .attributes = {act("leaky_relu"), {"scale_floor", 0.1}}};
+  c.inputs[2].draw = exactly({0, -1e-6, 1});
+  c.complex_step = true;
+  c.inputs[2].wanted = false;  // |gamma| has a kink there
+  check_op("batch_norm", {c});
+}
+
+std::string refusal(const Attributes& attributes) {
+  const Graph graph =
+      op_graph("batch_norm", {.inputs = inputs({2, 3}, false), .attributes = attributes});
+  return find_op("batch_norm").inverse(graph, graph.nodes[0], 0).refusal;
+}
+
+TEST(BatchNorm, SaysWhatItsInputCannotBeHadFrom) {
+  EXPECT_EQ(refusal({act("relu"), {"scale_floor", 0.1}}),
+            "relu of layer loses what is below zero; leaky_relu does not");
+  EXPECT_EQ(refusal({act("leaky_relu")}),
+            "gamma of layer may come near zero; scale_floor keeps its scale away from it");
+  EXPECT_EQ(refusal({act("leaky_relu"), {"scale_floor", 0.1}}), "");
+}
+
 TEST(BatchNorm, HoldsItsContractAtOddSizes) {
   check_op("batch_norm", {
                              {.inputs = {f32({2, 3, 4, 5})}},
@@ -214,7 +269,7 @@ TEST(BatchNorm, RefusesWhatItCannotNormalise) {
       [] {
         op_graph("batch_norm", {.inputs = {f32({2, 3})}, .attributes = {act("tanh")}});
       },
-      "batch_norm: activation must be 'none', 'relu' or 'relu6', got 'tanh'");
+      "batch_norm: activation must be 'none', 'relu', 'relu6' or 'leaky_relu', got 'tanh'");
 }
 
 }  // namespace

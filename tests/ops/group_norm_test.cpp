@@ -28,7 +28,7 @@ TEST(GroupNorm, HoldsItsContract) {
 }
 
 TEST(GroupNorm, HoldsItsContractWithAddendActivationAndMask) {
-  for (const char* activation : {"none", "relu", "relu6"}) {
+  for (const char* activation : {"none", "relu", "relu6", "leaky_relu"}) {
     for (bool addend : {false, true}) {
       for (int64_t mask : {0, 1}) {
         SCOPED_TRACE(str_cat(activation, addend ? ", addend" : "", mask != 0 ? ", mask" : ""));

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "ops/core/op.h"
 #include "support/check_op.h"
 #include "support/expect_error.h"
 
@@ -16,6 +17,15 @@ TEST(LeakyRelu, ScalesNegativeValuesByAlpha) {
   EXPECT_EQ(run_op("leaky_relu", {.inputs = {f32({4}, exactly({-2, 0, 0.5, 3}))},
                                   .attributes = {{"alpha", 0.25}}})[0],
             (std::vector<double>{-0.5, 0, 0.5, 3}));
+}
+
+TEST(LeakyRelu, IsInvertedByTheInverseSlope) {
+  const Graph graph =
+      op_graph("leaky_relu", {.inputs = {f32({4})}, .attributes = {{"alpha", 0.25}}});
+  const auto inverse = find_op("leaky_relu").inverse(graph, graph.nodes[0], 0);
+  EXPECT_EQ(inverse.node->op, "leaky_relu");
+  EXPECT_EQ(inverse.node->attributes.real("alpha"), 4);
+  EXPECT_TRUE(inverse.rounds);
 }
 
 TEST(LeakyRelu, SavesItsOutput) {

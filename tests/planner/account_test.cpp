@@ -66,5 +66,20 @@ TEST(AccountFor, RecomputingSaysWhere) {
   EXPECT_GT(shares[3].cost_seconds, 0);
 }
 
+TEST(AccountFor, InvertingSaysHowMuch) {
+  ModelOptions o;
+  o.batch = 8;
+  o.variants = {{"activation", "leaky_relu"}};
+  PlanRequest r = request();
+  r.forward = build_model("resnet18_cifar", o);
+  const Candidate inverted{1, {{find_technique("invert"), 1}}};
+  const auto shares = account_for(r, inverted, Order::smaller_first, kMachine);
+  EXPECT_EQ(names(shares), (std::vector<std::string>{"in_place", "order", "invert: all"}));
+  // All leaky norms but the last, and what the three of shortcuts made.
+  EXPECT_EQ(shares[2].where, "19 made from what lies behind them");
+  EXPECT_GT(shares[2].saved_bytes, 0);
+  EXPECT_GT(shares[2].cost_seconds, 0);
+}
+
 }  // namespace
 }  // namespace thimble

@@ -17,6 +17,9 @@ namespace {
 // Two gradients by the same kernels in double, with other outputs asked for.
 constexpr double kSameKernelTolerance = 1e-12;
 
+// An input in double, there and back.
+constexpr double kInverseTolerance = 1e-11;
+
 size_t at(TensorId t) { return static_cast<size_t>(t); }
 
 Draw draw_of_parameter(const Tensor& t) {
@@ -254,6 +257,51 @@ void check_nodes(const Experiment& e, const Graph& graph) {
   }
 }
 
+// Each input that can be had again from the outputs is what it was, and stands for itself in the
+// gradient.
+void check_inverses(const Experiment& e, const Differentiated& d, const OpCase& c) {
+  const Node& node = e.graph.nodes[0];
+  const OpDef& def = find_op(node.op);
+  for (size_t i = 0; def.inverse && i < node.inputs.size(); ++i) {
+    if (node.inputs[i] == kNoTensor) continue;
+    const Inverse inverse = def.inverse(e.graph, node, i);
+    if (!inverse.node) continue;
+    SCOPED_TRACE(str_cat("inverse of input ", i));
+    Graph graph = e.graph;
+    const TensorId rebuilt = append_node(graph, Phase::forward, inverse.node->op, "inverse",
+                                         inverse.node->inputs, inverse.node->attributes)[0];
+    Values values = e.values;
+    values.resize(graph.tensors.size());
+    check_all_written<float>(graph, values);
+    check_backends(graph, values, c.inverse_tolerance);
+    check_in_place(graph, values, 1);
+    Interpreter<double> exact(graph);
+    exact.set(values);
+    exact.run();
+    expect_near(exact.get(rebuilt), exact.get(node.inputs[i]), kInverseTolerance, "round trip");
+    if (e.wanted.empty()) continue;
+
+    Graph inverted = d.graph;
+    const TensorId again = append_node(inverted, Phase::backward, inverse.node->op, "inverse",
+                                       inverse.node->inputs, inverse.node->attributes)[0];
+    std::rotate(inverted.nodes.begin() + 1, inverted.nodes.end() - 1, inverted.nodes.end());
+    for (size_t n = 2; n < inverted.nodes.size(); ++n) {
+      for (TensorId& t : inverted.nodes[n].inputs) t = t == node.inputs[i] ? again : t;
+    }
+    Interpreter<double> plain(d.graph), through(inverted);
+    plain.set(e.values);
+    plain.run();
+    through.set(e.values);
+    through.run();
+    for (TensorId t : e.wanted) {
+      const TensorId diff = d.diffs[at(t)];
+      if (diff == kNoTensor) continue;
+      expect_near(through.get(diff), plain.get(diff), kInverseTolerance,
+                  "through the inverse, gradient of " + e.graph.tensor(t).name);
+    }
+  }
+}
+
 void check_case(const std::string& op, const OpCase& c) {
   const Experiment e = set_up(op, c);
   const Differentiated d = differentiate(e, e.wanted);
@@ -263,6 +311,7 @@ void check_case(const std::string& op, const OpCase& c) {
   check_f32(d.graph, e.values, c.f32_tolerance);
   check_backends(d.graph, e.values, c.f32_tolerance);
   check_nodes(e, d.graph);
+  check_inverses(e, d, c);
   if (e.wanted.empty()) return;
   check_gradients(op, e, c);
   check_subsets(e);

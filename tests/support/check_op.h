@@ -47,6 +47,7 @@ struct OpCase {
   bool complex_step = true;
   double gradient_tolerance = 1e-7;  // in double, relative to the tensor's largest element
   double f32_tolerance = 1e-5;       // f32 against f64, and backends against portable
+  double inverse_tolerance = 1e-5;   // as f32_tolerance, of an input that was had again
   uint64_t seed = 1;                 // of the drawn values
 };
 
@@ -56,7 +57,8 @@ struct OpCase {
 //   * f32 against f64; every backend against the portable kernel;
 //   * in-place pairs give the same bits, alone and together;
 //   * backward reads nothing of the forward node but what it saves;
-//   * elementwise ops are.
+//   * elementwise ops are;
+//   * an input that can be had again from the outputs is what it was, also to the gradients.
 // Backward nodes are checked like forward ones.
 void check_op(const std::string& op, const std::vector<OpCase>& cases);
 

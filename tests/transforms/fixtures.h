@@ -1,5 +1,9 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -12,12 +16,14 @@
 namespace thimble::transforms_test {
 
 // A narrow network of the zoo on small images.
-inline Graph small_net(const std::string& model, int64_t batch, const std::string& norm = "batch") {
+inline Graph small_net(const std::string& model, int64_t batch, const std::string& norm = "batch",
+                       const std::map<std::string, std::string>& variants = {}) {
   ModelOptions o;
   o.batch = batch;
   o.width = 0.25;
   o.height = model == "lenet" ? 28 : 32;
   o.norm = norm;
+  o.variants = variants;
   return build_model(model, o);
 }
 
@@ -68,6 +74,53 @@ inline RecomputePlan drawn_plan(const Graph& graph, uint64_t seed) {
   uint64_t draws = 0;
   draw_actions(random, draws, 0, static_cast<int32_t>(plan.lean.size()), plan);
   return plan;
+}
+
+// The largest difference of any value from one step to the next, relative to its tensor's largest.
+inline double largest_difference(const Graph& plain, const std::vector<double>& expected,
+                                 const std::vector<double>& got, TensorId t) {
+  EXPECT_EQ(expected.size(), got.size()) << plain.tensor(t).name;
+  double largest = 1e-3, difference = 0;
+  for (double x : expected) largest = std::max(largest, std::abs(x));
+  for (size_t i = 0; i < std::min(expected.size(), got.size()); ++i) {
+    const double d = std::abs(expected[i] - got[i]);
+    if (!(d <= difference)) difference = d;  // NaN counts
+  }
+  return difference / largest;
+}
+
+// One step of both graphs from the same values: weights, momentum (the gradients), loss.
+inline void expect_same_step(const Graph& rewritten, const Graph& plain, double tolerance) {
+  const Values inputs = draw_inputs(plain, 5);
+  const auto check = [&](const std::string& where, auto& a, auto& b) {
+    for (size_t t = 0; t < plain.tensors.size(); ++t) {
+      const Tensor& tensor = plain.tensors[t];
+      if (!is_persistent(tensor.role) || tensor.role == Role::data) continue;
+      const auto id = static_cast<TensorId>(t);
+      EXPECT_LE(largest_difference(plain, a.get(id), b.get(rewritten.find(tensor.name)), id),
+                where == "double" ? 1e-10 : tolerance)
+          << tensor.name << ", " << where;
+    }
+  };
+  const auto set = [&](auto& a, auto& b) {
+    a.set(inputs);
+    for (size_t t = 0; t < plain.tensors.size(); ++t) {
+      if (!inputs[t].empty()) b.set(rewritten.find(plain.tensors[t].name), inputs[t]);
+    }
+    a.run();
+    b.run();
+  };
+  Interpreter<double> a(plain), b(rewritten);
+  set(a, b);
+  check("double", a, b);
+  for (const std::string& backend : backend_names()) {
+    ArenaRun x(plain, backend), y(rewritten, backend);
+    set(x, y);
+    check(backend, x, y);
+    EXPECT_TRUE(y.arena().guards_intact()) << backend;
+    if (backend != "portable") continue;  // oneDNN books more scratch than it touches
+    EXPECT_GT(y.arena().touched_bytes(), y.plan().arena_bytes - kAlignment);
+  }
 }
 
 }  // namespace thimble::transforms_test

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "memory/plan.h"
 #include "models/zoo.h"
@@ -20,6 +19,7 @@
 namespace thimble {
 namespace {
 
+using transforms_test::expect_same_step;
 using transforms_test::small_net;
 using transforms_test::training_graph;
 
@@ -42,53 +42,6 @@ RecomputePlan simple_plan(const Graph& training, bool checkpoint) {
 int64_t band_count(const Graph& g) {
   return std::count_if(g.nodes.begin(), g.nodes.end(),
                        [](const Node& n) { return n.phase == Phase::forward && n.band > 0; });
-}
-
-// The largest difference of any value from one step to the next, relative to its tensor's largest.
-double largest_difference(const Graph& plain, const std::vector<double>& expected,
-                          const std::vector<double>& got, TensorId t) {
-  EXPECT_EQ(expected.size(), got.size()) << plain.tensor(t).name;
-  double largest = 1e-3, difference = 0;
-  for (double x : expected) largest = std::max(largest, std::abs(x));
-  for (size_t i = 0; i < std::min(expected.size(), got.size()); ++i) {
-    const double d = std::abs(expected[i] - got[i]);
-    if (!(d <= difference)) difference = d;  // NaN counts
-  }
-  return difference / largest;
-}
-
-// One step of both graphs from the same values: weights, momentum (the gradients), loss.
-void expect_same_step(const Graph& banded, const Graph& plain, double tolerance) {
-  const Values inputs = draw_inputs(plain, 5);
-  const auto check = [&](const std::string& where, auto& a, auto& b) {
-    for (size_t t = 0; t < plain.tensors.size(); ++t) {
-      const Tensor& tensor = plain.tensors[t];
-      if (!is_persistent(tensor.role) || tensor.role == Role::data) continue;
-      const auto id = static_cast<TensorId>(t);
-      EXPECT_LE(largest_difference(plain, a.get(id), b.get(banded.find(tensor.name)), id),
-                where == "double" ? 1e-10 : tolerance)
-          << tensor.name << ", " << where;
-    }
-  };
-  const auto set = [&](auto& a, auto& b) {
-    a.set(inputs);
-    for (size_t t = 0; t < plain.tensors.size(); ++t) {
-      if (!inputs[t].empty()) b.set(banded.find(plain.tensors[t].name), inputs[t]);
-    }
-    a.run();
-    b.run();
-  };
-  Interpreter<double> a(plain), b(banded);
-  set(a, b);
-  check("double", a, b);
-  for (const std::string& backend : backend_names()) {
-    ArenaRun x(plain, backend), y(banded, backend);
-    set(x, y);
-    check(backend, x, y);
-    EXPECT_TRUE(y.arena().guards_intact()) << backend;
-    if (backend != "portable") continue;  // oneDNN books more scratch than it touches
-    EXPECT_GT(y.arena().touched_bytes(), y.plan().arena_bytes - kAlignment);
-  }
 }
 
 TEST(RowBands, GiveTheGradientsOfTheWholeMaps) {

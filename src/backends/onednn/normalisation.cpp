@@ -25,6 +25,7 @@ vector::View view_of(const Context& c, const Shape& s) {
 vector::Activation activation_of(const Attributes& a) {
   const std::string& name = a.text("activation");
   if (name == "relu") return vector::Activation::relu;
+  if (name == "leaky_relu") return vector::Activation::leaky_relu;
   return name == "relu6" ? vector::Activation::relu6 : vector::Activation::none;
 }
 

@@ -18,6 +18,7 @@ struct ActivationSpec {
   std::string onnx;
   std::vector<AttributeSpec> attributes = {};
   bool saves_output = false;  // the slope is a function of the output (ReLU): free to keep
+  std::function<Inverse(const Graph&, const Node&, size_t)> inverse = {};
   std::function<void(const Attributes&)> check = {};  // throws UserError on bad attributes
 };
 
@@ -72,6 +73,7 @@ void define_activation(OpTable& table, const ActivationSpec& spec) {
     g.set_diff_input(0, g.emit(name + "_backward", {saved, g.diff_output()}, g.attributes())[0]);
   };
   forward.in_place = {{0, 0}};
+  forward.inverse = spec.inverse;
   forward.elementwise = true;
   forward.spatial = [](const Attributes&) {
     return Spatial{Spatial::Kind::pointwise, {}, {}, {}, {}};

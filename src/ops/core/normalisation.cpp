@@ -4,14 +4,22 @@ namespace thimble {
 
 Activation activation_of(const std::string& op, const Attributes& a) {
   const std::string& name = a.text("activation");
-  if (name == "relu") return Activation::relu;
-  if (name == "relu6") return Activation::relu6;
-  require(name == "none", op, ": activation must be 'none', 'relu' or 'relu6', got '", name, "'");
-  return Activation::none;
+  if (name == "relu") return {Activation::relu};
+  if (name == "relu6") return {Activation::relu6};
+  if (name == "leaky_relu") {
+    const double slope = a.real("slope");
+    require(slope > 0, op, ": slope must be positive, got ", slope, "; use relu for 0");
+    return {Activation::leaky_relu, slope};
+  }
+  require(name == "none", op, ": activation must be 'none', 'relu', 'relu6' or 'leaky_relu', got '",
+          name, "'");
+  return {};
 }
 
 void add_activation_attributes(std::vector<AttributeSpec>& specs) {
-  specs.push_back({"activation", std::string("none"), "none, relu or relu6, after the addend"});
+  specs.push_back(
+      {"activation", std::string("none"), "none, relu, relu6 or leaky_relu, after the addend"});
+  specs.push_back({"slope", 0.01, "of leaky_relu, below zero; positive"});
   specs.push_back(
       {"mask", int64_t{0},
        "1: keep what the activation let through as bits, not as dst; 2: also where src tells"});

@@ -11,11 +11,16 @@
 // N batch; C channels; A the H*W positions of a plane (1 for rank 2).
 // Inputs: src, addend, gamma, beta, ...; outputs: dst, mean, inv_std, mask.
 // src, addend, dst (N, C, H, W) or (N, C); gamma, beta (C); mask (N, C, ceil(A/8)): one bit for
-// each element, set where the activation lets the gradient pass.
+// each element, set where the activation lets the gradient pass whole.
 
 namespace thimble {
 
-enum class Activation : uint8_t { none, relu, relu6 };
+struct Activation {
+  enum Kind : uint8_t { none, relu, relu6, leaky_relu };
+  Kind kind = none;
+  double slope = 0;  // of leaky_relu, below zero
+  bool operator==(Kind other) const { return kind == other; }
+};
 
 // Throws UserError in the name of `op`.
 Activation activation_of(const std::string& op, const Attributes& a);
@@ -23,15 +28,22 @@ Activation activation_of(const std::string& op, const Attributes& a);
 template <class T>
 T activate(Activation activation, T x) {
   if (activation == Activation::none) return x;
-  if (branch_value(x) <= 0) return T(0);
+  if (branch_value(x) <= 0)
+    return activation == Activation::leaky_relu ? T(activation.slope) * x : T(0);
   return activation == Activation::relu6 && branch_value(x) >= 6 ? T(6) : x;
 }
 
-// Whether a gradient passes: the same answer from the activation's input and from its output.
+// Whether a gradient passes whole: the same answer from the activation's input and its output.
 template <class T>
 bool passes(Activation activation, T x) {
   if (activation == Activation::none) return true;
-  return branch_value(x) > 0 && (activation == Activation::relu || branch_value(x) < 6);
+  return branch_value(x) > 0 && (activation != Activation::relu6 || branch_value(x) < 6);
+}
+
+// What is left of a gradient that does not.
+template <class T>
+T held_back(Activation activation, T diff) {
+  return activation == Activation::leaky_relu ? T(activation.slope) * diff : T(0);
 }
 
 // Normalisation and affine map of one channel. Backward asks the very same expression which
@@ -87,8 +99,10 @@ struct Upstream {
 
   T operator()(int64_t i, const Affine<T>& affine) const {
     const T sum = diff_dst_2 != nullptr ? diff_dst[i] + diff_dst_2[i] : diff_dst[i];
-    if (mask != nullptr) return planes.bit(mask, i) ? sum : T(0);
-    return passes(activation, dst != nullptr ? dst[i] : affine(src[i])) ? sum : T(0);
+    const bool whole = mask != nullptr
+                           ? planes.bit(mask, i)
+                           : passes(activation, dst != nullptr ? dst[i] : affine(src[i]));
+    return whole ? sum : held_back(activation, sum);
   }
 };
 

@@ -80,6 +80,16 @@ struct Spatial {
   std::vector<int64_t> kernel, stride, padding, dilation;  // of a window: (H, W); top, left, ...
 };
 
+// How an input can be had again once the outputs are there.
+struct Inverse {
+  // Its output 0 is the input. It reads outputs, other inputs and parameters of the forward node;
+  // its outputs are not filled in. It may make a tensor that the op's backward node reads under the
+  // same port name ("mask"), where that would otherwise ask the input itself.
+  std::optional<Node> node = {};
+  std::string refusal = {};  // why there is none
+  bool rounds = false;       // divides, so that errors of what it reads may come out larger
+};
+
 // Everything known about one op. Forward, backward and update ops alike; an op and the ops of its
 // gradient stand in one file, src/ops/<op>.cpp, which defines `void define_<op>(OpTable&)`.
 struct OpDef {
@@ -109,6 +119,8 @@ struct OpDef {
   // The node that makes output 0 of a forward node once more, to the same bits, from its inputs and
   // its other outputs, and that updates nothing. null: the node itself does.
   std::function<Node(const Node&)> replay;
+  // That input again, from the outputs and the other inputs; null: no input can be had so.
+  std::function<Inverse(const Graph&, const Node&, size_t input)> inverse;
   // Each output element depends only on the same element of the inputs that have its shape, zero
   // gives zero, and any other input is one value: the kernel then runs on every memory layout.
   bool elementwise = false;

@@ -15,6 +15,17 @@ struct ReshapeKernel {
   }
 };
 
+inline Inverse inverted_reshape(const Graph& graph, const Node& node, size_t) {
+  const Shape& before = graph.tensor(node.inputs[0]).shape;
+  std::vector<int64_t> shape(before.begin(), before.end());
+  shape[0] = -1;
+  Node again = node;
+  again.op = "reshape";
+  again.inputs = node.outputs;
+  again.attributes = {{"shape", shape}};
+  return {std::move(again), "", false};
+}
+
 // The batch size stays open in the backward node, so that it holds for any microbatch.
 inline void reshape_gradient(GradientBuilder& g) {
   std::vector<int64_t> shape(g.input_shape(0).begin(), g.input_shape(0).end());

@@ -196,25 +196,59 @@ class NormBackwardKernel : public Kernel {
 };
 
 template <class S>
-std::shared_ptr<const Kernel> forward_kernel(const Context& c, const vector::View& view,
-                                             bool replay) {
-  vector::NormForward<S> args;
+class NormInverseKernel : public Kernel {
+ public:
+  using Args = vector::NormInverse<S>;
+
+  explicit NormInverseKernel(const Args& args) : args_(args), parts_(parts_of(args.view)) {}
+
+  std::unique_ptr<BoundKernel> bind(const KernelBuffers& b) const override {
+    Args args = args_;
+    const auto in = [&](size_t i) { return static_cast<float*>(b.inputs[i]); };
+    args.dst = static_cast<S*>(b.inputs[0]);
+    args.addend = static_cast<S*>(b.inputs[1]);
+    args.gamma = in(2);
+    args.beta = in(3);
+    args.mean = in(4);
+    args.inv_std = in(5);
+    args.src = static_cast<S*>(b.outputs[0]);
+    args.mask = static_cast<uint8_t*>(b.outputs[1]);
+    return bound([args, parts = parts_] {
+      for_parts<S>(args.view, parts, {args.dst, args.addend},
+                   [&](int64_t block, int64_t, int64_t first, int64_t last) {
+                     vector::kernels().of<S>().norm_inverse(args, block, first, last);
+                   });
+    });
+  }
+
+ private:
+  Args args_;  // without addresses
+  int64_t parts_;
+};
+
+template <class Args>
+Args with_attributes(const Context& c, const vector::View& view) {
+  Args args;
   args.view = view;
   args.activation = activation_of(c.node.attributes);
+  args.slope = static_cast<float>(c.node.attributes.real("slope"));
   args.training = c.node.attributes.integer("training") != 0;
   args.epsilon = static_cast<float>(c.node.attributes.real("epsilon"));
+  args.scale_floor = static_cast<float>(c.node.attributes.real("scale_floor"));
+  return args;
+}
+
+template <class S>
+std::shared_ptr<const Kernel> forward_kernel(const Context& c, const vector::View& view,
+                                             bool replay) {
+  auto args = with_attributes<vector::NormForward<S>>(c, view);
   args.momentum = static_cast<float>(c.node.attributes.real("momentum"));
   return std::make_shared<NormForwardKernel<S>>(args, replay);
 }
 
 template <class S>
 std::shared_ptr<const Kernel> backward_kernel(const Context& c, const vector::View& view) {
-  vector::NormBackward<S> args;
-  args.view = view;
-  args.activation = activation_of(c.node.attributes);
-  args.training = c.node.attributes.integer("training") != 0;
-  args.epsilon = static_cast<float>(c.node.attributes.real("epsilon"));
-  return std::make_shared<NormBackwardKernel<S>>(args);
+  return std::make_shared<NormBackwardKernel<S>>(with_attributes<vector::NormBackward<S>>(c, view));
 }
 
 bool is_bf16(const Context& c) { return c.in_type(0) == ElementType::bf16; }
@@ -240,11 +274,31 @@ std::optional<KernelChoice> choose_backward(const Context& c) {
   return choice;
 }
 
+std::optional<KernelChoice> choose_inverse(const Context& c) {
+  const vector::View view = view_of(c, c.in(0));
+  KernelChoice choice = plain_choice(c);
+  const Layout layout = normalised_layout(c, c.in(0));
+  choice.inputs[0] = layout;
+  if (c.has(1)) choice.inputs[1] = layout;
+  choice.outputs[0] = layout;
+  if (c.makes(1)) choice.outputs[1] = mask_layout(view);
+  choice.implementation = vector::kernels().name;
+  if (is_bf16(c)) {
+    choice.kernel = std::make_shared<NormInverseKernel<Bf16>>(
+        with_attributes<vector::NormInverse<Bf16>>(c, view));
+  } else {
+    choice.kernel = std::make_shared<NormInverseKernel<float>>(
+        with_attributes<vector::NormInverse<float>>(c, view));
+  }
+  return choice;
+}
+
 }  // namespace
 
 void define_fast_batch_norm(Choosers& choosers) {
   choosers["batch_norm"] = choose_forward;
   choosers["batch_norm_replay"] = choose_replay;
+  choosers["batch_norm_inverse"] = choose_inverse;
   choosers["batch_norm_backward"] = choose_backward;
 }
 

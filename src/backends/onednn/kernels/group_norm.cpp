@@ -302,6 +302,7 @@ std::optional<KernelChoice> choose_forward(const Context& c) {
   vector::NormForward<float> args;
   args.view = view_of(c, c.in(0));
   args.activation = activation_of(c.node.attributes);
+  args.slope = static_cast<float>(c.node.attributes.real("slope"));
   args.epsilon = static_cast<float>(c.node.attributes.real("epsilon"));
   KernelChoice choice = forward_choice(c, args.view);
   choice.kernel = std::make_shared<ForwardKernel>(args, c.node.attributes.integer("groups"));
@@ -313,6 +314,7 @@ std::optional<KernelChoice> choose_backward(const Context& c) {
   vector::NormBackward<float> args;
   args.view = view_of(c, c.in(0));
   args.activation = activation_of(c.node.attributes);
+  args.slope = static_cast<float>(c.node.attributes.real("slope"));
   KernelChoice choice = backward_choice(c, args.view);
   const auto kernel = std::make_shared<BackwardKernel>(args, c.node.attributes.integer("groups"));
   choice.scratch_bytes = kernel->scratch_bytes();

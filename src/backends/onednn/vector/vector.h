@@ -23,7 +23,7 @@ struct View {
   bool padded = false;  // the last block's unused channels exist in memory and hold zeros
 };
 
-enum class Activation : uint8_t { none, relu, relu6 };
+enum class Activation : uint8_t { none, relu, relu6, leaky_relu };
 
 // Batch normalisation over one channel block. Lines are numbered over images, then pixels. S is
 // what activations are kept as, float or Bf16; all else is float.
@@ -31,8 +31,10 @@ template <class S>
 struct NormForward {
   View view;
   Activation activation = Activation::none;
+  float slope = 0;  // of leaky_relu
   bool training = true;
   float epsilon = 0;
+  float scale_floor = 0;  // of batch norm; 0: none
   float momentum = 0;
   const S* src = nullptr;
   const S* addend = nullptr;     // null: none
@@ -52,8 +54,10 @@ template <class S>
 struct NormBackward {
   View view;
   Activation activation = Activation::none;
+  float slope = 0;
   bool training = true;
   float epsilon = 0;
+  float scale_floor = 0;
   const S* src = nullptr;
   const S* diff_dst = nullptr;
   const S* diff_dst_2 = nullptr;  // null: none
@@ -67,6 +71,25 @@ struct NormBackward {
   S* diff_addend = nullptr;
   float* diff_gamma = nullptr;
   float* diff_beta = nullptr;
+};
+
+// src of batch norm again, from dst.
+template <class S>
+struct NormInverse {
+  View view;
+  Activation activation = Activation::none;  // none or leaky_relu
+  float slope = 0;
+  bool training = true;
+  float epsilon = 0;
+  float scale_floor = 0;  // above 0
+  const S* dst = nullptr;
+  const S* addend = nullptr;  // null: none
+  const float* gamma = nullptr;
+  const float* beta = nullptr;
+  const float* mean = nullptr;     // frozen: the running statistics
+  const float* inv_std = nullptr;  // frozen: the running variance
+  S* src = nullptr;
+  uint8_t* mask = nullptr;  // as NormForward writes it; null: nobody asks
 };
 
 // Sums per channel of a block: twice `kMaxLanes` doubles.
@@ -94,6 +117,7 @@ struct ActivationKernels {
                            int64_t stride);
   void (*norm_diff_apply)(const NormBackward<S>&, int64_t block, int64_t begin, int64_t end,
                           const Sums&);
+  void (*norm_inverse)(const NormInverse<S>&, int64_t block, int64_t begin, int64_t end);
   void (*add)(const S* a, const S* b, S* dst, int64_t count);
 };
 

@@ -1,0 +1,286 @@
+#include "transforms/invert.h"
+
+#include <gtest/gtest.h>
+
+#include "ops/core/builder.h"
+#include "planner/planner.h"
+#include "schedule/order.h"
+#include "support/sanitizers.h"
+#include "transforms/core/again.h"
+#include "transforms/fixtures.h"
+#include "transforms/masks.h"
+#include "transforms/microbatch.h"
+
+namespace thimble {
+namespace {
+
+using transforms_test::drawn_plan;
+using transforms_test::expect_same_step;
+using transforms_test::small_net;
+using transforms_test::training_graph;
+
+const OptimizerSpec kMomentum = {"sgd", {{"momentum", 0.9}}};
+const std::map<std::string, std::string> kLeaky = {{"activation", "leaky_relu"}};
+constexpr double kTolerance = 1e-4;  // of gradients in float, relative
+
+Graph inverted(const Graph& training, Inverted what = Inverted::all) {
+  Rewrite rewrite = invert(training, what);
+  EXPECT_EQ(rewrite.refusal, "");
+  return rewrite.graph ? *rewrite.graph : training;
+}
+
+// What waits from the forward to the backward pass.
+int64_t saved_bytes(const Graph& g) {
+  std::vector<bool> forward(g.tensors.size()), counted(g.tensors.size());
+  int64_t bytes = 0;
+  for (const Node& node : g.nodes) {
+    for (TensorId t : node.inputs) {
+      const auto i = static_cast<size_t>(t);
+      if (t == kNoTensor || node.phase == Phase::forward || !forward[i] || counted[i]) continue;
+      counted[i] = true;
+      bytes += g.tensor(t).shape.elements() * element_bytes(g.tensor(t).type);
+    }
+    for (TensorId t : node.outputs) {
+      if (t != kNoTensor && node.phase == Phase::forward) forward[static_cast<size_t>(t)] = true;
+    }
+  }
+  return bytes;
+}
+
+// Of a step in its best order, without weights and what else stands from step to step.
+int64_t transient_bytes(const Graph& graph) {
+  std::vector<NamedLayout> layouts;
+  const auto backend = make_backend("portable");
+  const Schedule s = reordered(make_schedule(graph, *backend, layouts), Order::smaller_first);
+  const MemoryPlan plan = plan_memory(s, place_persistent({&s}, {}));
+  return plan.arena_bytes - plan.persistent_bytes;
+}
+
+int64_t count_of(const Graph& g, const std::string& op) {
+  return std::count_if(g.nodes.begin(), g.nodes.end(), [&](const Node& n) { return n.op == op; });
+}
+
+TensorId conv(GraphBuilder& b, const std::string& name, TensorId src, int64_t channels) {
+  return b.layer(
+      "conv2d", name, {src},
+      {{"out_channels", channels}, {"kernel", both(3)}, {"padding", ints({1, 1, 1, 1})}});
+}
+
+Attributes leaky_norm(double floor = 0.1) {
+  return {{"activation", std::string("leaky_relu")}, {"scale_floor", floor}};
+}
+
+Graph classified(GraphBuilder& b, TensorId x) {
+  x = b.layer("flatten", "flatten", {b.layer("global_average_pool", "pool", {x})});
+  b.classify(b.layer("linear", "fc", {x}, {{"out_features", int64_t{10}}}));
+  return b.graph();
+}
+
+// Convolution, batch norm, leaky ReLU, joined or apart; maps of 4 * 4 * 8 * 8 floats are 4096
+// bytes.
+Graph chain(int64_t blocks, bool joined, double floor = 0.1) {
+  GraphBuilder b("chain");
+  TensorId x = b.images({4, 3, 8, 8});
+  for (int64_t i = 0; i < blocks; ++i) {
+    x = conv(b, str_cat("conv", i), x, 4);
+    Attributes norm = leaky_norm(floor);
+    if (!joined) norm.set("activation", std::string("none"));
+    x = b.layer("batch_norm", str_cat("norm", i), {x}, norm);
+    if (!joined) x = b.layer("leaky_relu", str_cat("act", i), {x});
+  }
+  return classified(b, conv(b, "head", x, 4));
+}
+
+// y1 = x1 + f(x2), y2 = x2 + g(y1), of halves of 4 * 4 * 8 * 8 floats.
+Graph couplings(int64_t blocks) {
+  GraphBuilder b("couplings");
+  const TensorId stem = conv(b, "stem", b.images({4, 3, 8, 8}), 8);
+  const auto halves = b.layer_outputs("split", "split", {stem}, {{"sizes", ints({4, 4})}});
+  TensorId x1 = halves[0], x2 = halves[1];
+  const auto branch = [&](const std::string& name, TensorId x) {
+    x = b.layer("batch_norm", name + ".norm", {conv(b, name + ".conv1", x, 4)}, leaky_norm());
+    return conv(b, name + ".conv2", x, 4);
+  };
+  for (int64_t i = 0; i < blocks; ++i) {
+    x1 = b.layer("add", str_cat("sum1_", i), {x1, branch(str_cat("f", i), x2)});
+    x2 = b.layer("add", str_cat("sum2_", i), {x2, branch(str_cat("g", i), x1)});
+  }
+  return classified(b, conv(b, "head", b.layer("concat", "concat", {x1, x2}), 4));
+}
+
+TEST(Invert, GivesTheGradientsOfKeptTensors) {
+  for (const char* norm : {"batch", "frozen"}) {
+    const Graph forward = small_net("resnet18_cifar", 2, norm, kLeaky);
+    for (const Graph& net : {forward, use_masks(forward)}) {
+      const Graph plain = training_graph(net, kMomentum);
+      for (Inverted what : {Inverted::all, Inverted::sums}) {
+        SCOPED_TRACE(str_cat(norm, " norm, option ", static_cast<int64_t>(what)));
+        expect_same_step(inverted(plain, what), plain, kTolerance);
+        if (kSanitized) return;
+      }
+    }
+  }
+}
+
+TEST(Invert, GivesTheGradientsWhateverIsMadeAgain) {
+  const Graph plain =
+      training_graph(use_masks(small_net("resnet18_cifar", 2, "batch", kLeaky)), kMomentum);
+  for (Inverted what : {Inverted::all, Inverted::sums}) {
+    const Graph rebuilt = inverted(plain, what);
+    for (uint64_t seed = 0; seed < (kSanitized ? 1 : 3); ++seed) {
+      SCOPED_TRACE(seed);
+      expect_same_step(recompute(rebuilt, drawn_plan(rebuilt, seed)), plain, kTolerance);
+    }
+  }
+}
+
+// Rebuilt tensors do not depend on what else is made again: a run that goes on with the technique
+// alone keeps its bits.
+TEST(Invert, GivesTheSameBitsWhateverIsMadeAgain) {
+  const Graph plain = training_graph(use_masks(small_net("resnet18_cifar", 2, "batch", kLeaky)));
+  const Graph rebuilt = inverted(plain);
+  const Graph again = recompute(rebuilt, drawn_plan(rebuilt, 1));
+  for (const std::string& backend : backend_names()) {
+    EXPECT_TRUE(transforms_test::trained_state(rebuilt, plain, backend) ==
+                transforms_test::trained_state(again, plain, backend))
+        << backend;
+  }
+}
+
+TEST(Invert, GivesTheGradientsOfCouplings) {
+  for (int64_t blocks : {1, 8}) {
+    const Graph plain = training_graph(couplings(blocks), kMomentum);
+    const Graph rebuilt = inverted(plain);
+    expect_same_step(rebuilt, plain, kTolerance);
+    expect_same_step(recompute(rebuilt, drawn_plan(rebuilt, 2)), plain, kTolerance);
+  }
+}
+
+TEST(Invert, GivesTheGradientsInMicrobatches) {
+  const Graph plain = accumulate_gradients(
+      training_graph(small_net("resnet18_cifar", 2, "frozen", kLeaky), kMomentum), 2);
+  const Graph rebuilt = accumulate_gradients(
+      inverted(training_graph(small_net("resnet18_cifar", 2, "frozen", kLeaky), kMomentum)), 2);
+  expect_same_step(rebuilt, plain, kTolerance);
+}
+
+// A block keeps what the next convolution reads and no input of its batch norm.
+TEST(Invert, HalvesWhatAChainOfBlocksSaves) {
+  constexpr int64_t kMap = 4 * 4 * 8 * 8 * 4;
+  for (bool joined : {true, false}) {
+    const Graph plain = training_graph(chain(5, joined));
+    const Graph rebuilt = inverted(plain);
+    EXPECT_EQ(saved_bytes(plain) - saved_bytes(rebuilt), 5 * kMap);
+    EXPECT_EQ(count_of(rebuilt, "batch_norm_inverse"), 5);
+    expect_same_step(rebuilt, plain, kTolerance);
+  }
+}
+
+TEST(Invert, SavesOfCouplingsOnlyTheLastMaps) {
+  const auto difference = [](int64_t blocks) {
+    const Graph plain = training_graph(couplings(blocks));
+    return saved_bytes(plain) - saved_bytes(inverted(plain));
+  };
+  // Of each block two inputs of branches, and in each branch a convolution's result and its
+  // activation; the statistics stay.
+  constexpr int64_t kMap = 4 * 4 * 8 * 8 * 4;
+  EXPECT_EQ(difference(3) - difference(2), 6 * kMap);
+  EXPECT_GT(transient_bytes(training_graph(couplings(32))),
+            transient_bytes(training_graph(couplings(4))) + 28 * 6 * kMap);
+  const int64_t statistics = 28 * 4 * 64;  // two of each branch, of 64 bytes
+  EXPECT_EQ(transient_bytes(inverted(training_graph(couplings(32)))),
+            transient_bytes(inverted(training_graph(couplings(4)))) + statistics);
+}
+
+TEST(Invert, KeepsNoMaskWhereTheInverseMakesOne) {
+  const Graph rebuilt =
+      inverted(training_graph(use_masks(small_net("resnet18_cifar", 2, "batch", kLeaky))));
+  int64_t kept = 0, made = 0;
+  for (const Node& node : rebuilt.nodes) {
+    if (node.op == "batch_norm") kept += node.outputs[3] != kNoTensor;
+    if (node.op == "batch_norm_inverse") made += node.outputs.at(1) != kNoTensor;
+  }
+  EXPECT_EQ(made, 16);  // all of 17 but the last one, whose output nobody saves
+  EXPECT_EQ(kept, 1);
+}
+
+// Each division may make errors larger.
+TEST(Invert, PutsNoMoreThanTwoDivisionsInARow) {
+  GraphBuilder b("sums");
+  TensorId x = conv(b, "stem", b.images({2, 3, 8, 8}), 4);
+  for (int64_t i = 0; i < 8; ++i) {
+    Attributes norm = leaky_norm();
+    norm.set("activation", std::string("none"));
+    const TensorId y =
+        b.layer("batch_norm", str_cat("norm", i), {conv(b, str_cat("conv", i), x, 4)}, norm);
+    x = b.layer("leaky_relu", str_cat("act", i), {b.layer("add", str_cat("sum", i), {x, y})});
+  }
+  const Graph plain = training_graph(classified(b, conv(b, "head", x, 4)), kMomentum);
+  const Graph rebuilt = inverted(plain);
+  std::map<TensorId, int> divisions;
+  int most = 0;
+  for (const Node& node : rebuilt.nodes) {
+    if (!rebuilds(rebuilt, node)) continue;
+    int below = 0;
+    for (TensorId t : node.inputs) below = std::max(below, divisions[t]);
+    const bool divides = node.op == "leaky_relu" || node.op == "batch_norm_inverse";
+    most = std::max(most, divisions[node.outputs[0]] = below + (divides ? 1 : 0));
+  }
+  EXPECT_EQ(most, 2);
+  EXPECT_LT(saved_bytes(rebuilt), saved_bytes(plain));
+  expect_same_step(rebuilt, plain, kTolerance);
+}
+
+std::string refusal(const Graph& forward) {
+  return invert(training_graph(forward), Inverted::all).refusal;
+}
+
+TEST(Invert, SaysWhatLosesItsInput) {
+  EXPECT_EQ(refusal(use_masks(small_net("resnet18_cifar", 2))),
+            "relu of stage4.block2.norm2 loses what is below zero; leaky_relu does not");
+  EXPECT_EQ(refusal(chain(2, true, 0)),
+            "gamma of norm1 may come near zero; scale_floor keeps its scale away from it");
+  EXPECT_EQ(refusal(small_net("lenet", 2)),
+            "no saved tensor follows from tensors that lie behind it");
+}
+
+PlanRequest request_of(const Graph& forward) {
+  PlanRequest request;
+  request.forward = forward;
+  request.optimizer = kMomentum;
+  request.backend = "portable";
+  request.budget_bytes = 1;
+  return request;
+}
+
+bool uses_inverses(const Plan& plan) {
+  return std::any_of(plan.techniques.begin(), plan.techniques.end(),
+                     [](const std::string& t) { return t.starts_with("invert"); });
+}
+
+TEST(Invert, ThePlannerFindsItAndPinsIt) {
+  PlanRequest request = request_of(small_net("resnet18_cifar", 16, "batch", kLeaky));
+  const Plan plan = make_plan(request, {1e11, 1e10, 1e-6});
+  EXPECT_TRUE(uses_inverses(plan));
+  EXPECT_EQ(plan.promise, Promise::same_math);
+  EXPECT_EQ(text_of(plan.numerics), "microbatch=1,invert=1");
+  request.budget_bytes = 0;
+  const Plan free = make_plan(request, {1e11, 1e10, 1e-6});
+  EXPECT_FALSE(uses_inverses(free));
+  EXPECT_EQ(free.promise, Promise::bit_exact);
+  // A run that began with it goes on with it, whatever there is room for.
+  request.numerics = plan.numerics;
+  EXPECT_TRUE(uses_inverses(make_plan(request, {1e11, 1e10, 1e-6})));
+}
+
+TEST(Invert, NeedsFewerBytesThanRecomputingAlone) {
+  const auto smallest = [](const std::map<std::string, std::string>& variants) {
+    return make_plan(request_of(small_net("resnet18_cifar", 16, "batch", variants)),
+                     {1e11, 1e10, 1e-6})
+        .arena_bytes;
+  };
+  EXPECT_LT(smallest(kLeaky), smallest({{"activation", "relu"}}));
+}
+
+}  // namespace
+}  // namespace thimble
