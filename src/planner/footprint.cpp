@@ -27,6 +27,7 @@ constexpr int64_t kLateBytesPortable = 2656 * kKiB;  // shared libraries come ba
 constexpr int64_t kLateBytesPortable = 432 * kKiB;  // one static program, its code in order
 #endif
 constexpr int64_t kLateBytesPerTensor = 576;
+constexpr int64_t kLateBytesPaging = 96 * kKiB;  // the stack of the thread that pages, and its code
 // What reading rows takes, when no data was named that could be tried.
 constexpr int64_t kReadingBytes = 512 * kKiB;
 
@@ -41,6 +42,7 @@ void start_threads() {
 
 int64_t late_bytes(const std::string& backend, const std::vector<const Program*>& programs) {
   int64_t tensors = 0;
+  bool pages = false;
   std::set<std::string> library_kernels;
   for (const Program* p : programs) {
     const auto& buffers = p->schedule.buffers;
@@ -48,12 +50,14 @@ int64_t late_bytes(const std::string& backend, const std::vector<const Program*>
         std::max<int64_t>(tensors, std::count_if(buffers.begin(), buffers.end(),
                                                  [](const Buffer& b) { return b.persistent; }));
     for (const Step& step : p->schedule.steps) {
+      pages = pages || step.paging != Paging::none;
       if (step.implementation.starts_with(kLibraryKernels)) {
         library_kernels.insert(step.op + step.implementation);
       }
     }
   }
-  return (backend == "portable" ? kLateBytesPortable : kLateBytesOneDnn) +
+  return (pages ? kLateBytesPaging : 0) +
+         (backend == "portable" ? kLateBytesPortable : kLateBytesOneDnn) +
          kLateBytesPerTensor * tensors + kLateBytesPerLibraryKernel * std::ssize(library_kernels);
 }
 
