@@ -67,6 +67,9 @@ struct TrainOptions {
   int64_t epochs = 1;
   int64_t budget_bytes = 0;             // of the whole process; 0: no bound
   std::vector<std::string> allow = {};  // approximations that may be used: list_approximations()
+  // Tensors may be paged to a file in this folder: the same result, in less memory. It writes to
+  // the device in every step. Empty: not.
+  std::string offload_folder;
   uint64_t seed = 0;
   int threads = 0;               // 0: all cores
   std::string backend = "auto";  // auto, or one of list_backends()
@@ -115,6 +118,7 @@ struct PlanReport {
   int64_t smallest_budget_bytes = 0;
   std::array<int64_t, 7> by_category = {};  // live at the peak step, as in kCategoryNames
   double predicted_step_seconds = 0;        // 0: not known, see `calibrate`
+  int64_t paged_bytes = 0;                  // of a step: written to offload_folder, and read back
   std::string promise;                      // bit_exact | same_math | approximate
   std::vector<std::string> techniques;
   std::string peak_step;
@@ -222,7 +226,8 @@ struct LayerProfile {
 
 // Measures what this machine does with the chosen backend and threads, once, and keeps the figures
 // in the user's cache folder: predicted times need them. Starts a child process for it, so call it
-// before anything else of the library, and not from a program with several threads.
+// before anything else of the library, and not from a program with several threads. With
+// `offload_folder`, what the device under it does is measured as well.
 void calibrate(const TrainOptions& options);
 
 // What `calibrate_kernels` found.

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/child_task.h"
+#include "base/page_file.h"
 #include "runtime/arena.h"
 #include "runtime/executor.h"
 #include "runtime/setup.h"
@@ -22,11 +23,13 @@ void draw_images(float* images, int64_t elements) {
 }
 
 // The median of each step's seconds over a few runs of the program.
-std::vector<double> time_steps(const Plan& plan) {
+std::vector<double> time_steps(const Plan& plan, const std::string& offload_folder) {
   using Clock = std::chrono::steady_clock;
   const Schedule& schedule = plan.train.schedule;
   const Arena arena(plan.arena_bytes);
-  Executor executor(schedule, plan.train.memory, arena.data());
+  PageFile pages(offload_folder);
+  Executor executor(schedule, plan.train.memory, arena.data(), {}, &pages);
+  if (plan.paged_bytes > 0) pages.open();
   WeightStore weights(schedule, plan.train.memory, arena.data(), plan.arena_bytes);
   weights.initialise(0);
   const BufferId images = schedule.find("images");
@@ -68,12 +71,15 @@ void calibrate(const TrainOptions& options) {
   const int threads = usual_threads(options.threads);
   const std::string backend = make_backend(options.backend)->name();
   measure_machine(backend, threads, machine_cache_file(backend, threads));
+  const std::string& folder = options.offload_folder;
+  if (!folder.empty() && known_storage(folder) == StorageSpeed{}) measure_storage(folder);
 }
 
 CalibrationReport calibrate_kernels(const TrainOptions& options) {
   require(options.device_file.empty(),
           "only this machine can be measured: leave out the description of another");
   calibrate(options);
+  if (!options.offload_folder.empty()) measure_storage(options.offload_folder);  // once more
   const int threads = usual_threads(options.threads);
   const std::string backend = make_backend(options.backend)->name();
   CalibrationReport report;
@@ -90,7 +96,7 @@ CalibrationReport calibrate_kernels(const TrainOptions& options) {
             format_bytes(plan.budget_bytes), "; a budget of ",
             format_bytes(plan.smallest_budget_bytes), " does");
     const Schedule& schedule = plan.train.schedule;
-    const std::vector<double> seconds = time_steps(plan);
+    const std::vector<double> seconds = time_steps(plan, options.offload_folder);
     return str_cat(total_seconds(schedule, seconds), ' ', predict_seconds(schedule, plain), '\n',
                    text_of(kernel_times(schedule, seconds, plain)));
   });

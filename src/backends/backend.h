@@ -10,6 +10,8 @@
 
 namespace thimble {
 
+class PageFile;
+
 // How a tensor lies in memory. "plain" is row-major without gaps; other tags belong to a backend.
 struct Layout {
   std::string tag;       // empty: not decided yet
@@ -25,6 +27,7 @@ struct KernelBuffers {
   std::span<void* const> inputs;
   std::span<void* const> outputs;  // the node's outputs, then its updates
   void* scratch = nullptr;
+  PageFile* pages = nullptr;  // of kernels that page; null while nothing runs
 };
 
 // A kernel on fixed addresses. `run` never allocates.

@@ -193,6 +193,9 @@ void add_machine_flags(CLI::App& command, TrainOptions& options) {
       "nothing", [&options](const std::string&, const std::string& text) {
         options.allow = split(text, ',');
       });
+  add_text(group, "--offload", "FOLDER", options.offload_folder,
+           "Page tensors to a file there to fit: same result; writes to storage in every step",
+           "nothing is paged");
   add(group, "--threads", "N", "Threads that compute", "all cores",
       [&options](const std::string& flag, const std::string& text) {
         options.threads = static_cast<int>(parse_integer(flag, text, 1, kMostThreads));

@@ -16,6 +16,7 @@ constexpr const char* kExamples =
     "  thimble plan --model lenet --verbose\n"
     "  thimble plan --model mobilenet_v1 --budget 200MiB --device watch.json\n"
     "  thimble plan --model resnet50 --batch 8 --budget 400MiB --html plan.html\n"
+    "  thimble plan --model resnet50 --batch 8 --budget 300MiB --offload .\n"
     "  thimble plan --model resnet50 --batch 32 --budget 1GiB --json\n\n";
 
 ExitCode run_plan(const Request& request) {
@@ -42,7 +43,7 @@ void add_plan_command(CLI::App& app, Request& request) {
   add_train_flags(command, request);
   add_text({command, "Machine"}, "--device", "FILE", request.options.device_file,
            "Plan for the speed of another machine: a JSON file such as "
-           "{\"gflops\": 20, \"gb_per_s\": 4}",
+           "{\"gflops\": 20, \"gb_per_s\": 4, \"storage_mb_per_s\": 80}",
            "this one");
   add_switch({command, "Output"}, "--verbose", request.verbose,
              "Every step, with layouts and places in memory");

@@ -13,8 +13,8 @@
 #include "base/bytes.h"
 #include "base/random.h"
 #include "base/shape.h"
+#include "base/small_thread.h"
 #include "data/dataset.h"
-#include "data/small_thread.h"
 #include "data/transform.h"
 
 namespace thimble {

@@ -24,7 +24,7 @@ std::unique_ptr<BoundKernel> bind_step(const Schedule& schedule, size_t step,
   const Step& s = schedule.steps[step];
   const std::vector<void*> inputs = resolve(s.inputs);
   const std::vector<void*> outputs = resolve(s.outputs);
-  return s.kernel->bind({inputs, outputs, addresses.scratch[step]});
+  return s.kernel->bind({inputs, outputs, addresses.scratch[step], addresses.pages});
 }
 
 }  // namespace thimble

@@ -11,6 +11,7 @@ namespace thimble {
 struct Addresses {
   std::vector<void*> buffers;  // by buffer
   std::vector<void*> scratch;  // by step
+  PageFile* pages = nullptr;   // of steps that page
 };
 Addresses addresses_in(std::byte* arena, const MemoryPlan& plan);
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "backends/kernel_cache.h"
+#include "base/bytes.h"
 #include "transforms/core/again.h"
 #include "transforms/microbatch.h"
 
@@ -40,6 +41,7 @@ std::string steps_again(const Schedule& schedule) {
     return it->second;
   };
   for (const Step& step : schedule.steps) {
+    if (step.paging != Paging::none) continue;
     if (step.phase == Phase::forward) {
       ++forward;
       part_of(step);
@@ -54,6 +56,23 @@ std::string steps_again(const Schedule& schedule) {
     text += str_cat(i > 0 ? ", " : "", parts[i].first, ' ', parts[i].second);
   }
   return parts.size() > kMostParts ? text + ", ..." : text;
+}
+
+// "12 tensors, 231 MiB: stage1.block1.conv1, ...", the largest first.
+std::string pages_of(const Schedule& schedule) {
+  constexpr size_t kMostNames = 3;
+  std::vector<const Buffer*> pages;
+  for (const Step& step : schedule.steps) {
+    if (step.paging == Paging::start_write) pages.push_back(&schedule.buffer(step.inputs[0]));
+  }
+  std::stable_sort(pages.begin(), pages.end(),
+                   [](const Buffer* a, const Buffer* b) { return a->bytes > b->bytes; });
+  std::string text =
+      str_cat(pages.size(), " tensors, ", format_bytes(schedule.paged_bytes()), ": ");
+  for (size_t i = 0; i < pages.size() && i < kMostNames; ++i) {
+    text += str_cat(i > 0 ? ", " : "", pages[i]->name);
+  }
+  return pages.size() > kMostNames ? text + ", ..." : text;
 }
 
 class Accountant {
@@ -119,7 +138,8 @@ std::vector<Share> account_for(const PlanRequest& request, const Candidate& cand
     parts.settings.push_back(s);
     const bool before = !steps_rebuilt(schedule).empty();
     schedule = accountant.schedule_of(parts);
-    add(text_of(s), before ? "" : steps_rebuilt(schedule));
+    const std::string rebuilt = before ? "" : steps_rebuilt(schedule);
+    add(text_of(s), s.technique->uses_storage ? pages_of(schedule) : rebuilt);
   }
   if (candidate.recompute) {
     parts.recompute = candidate.recompute;

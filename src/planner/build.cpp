@@ -14,6 +14,7 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
 }
 
 bool may_be_used(const PlanRequest& request, const Technique& t) {
+  if (t.uses_storage && !request.storage) return false;
   return t.promise(request.forward) != Promise::approximate || contains(request.allow, t.allowance);
 }
 

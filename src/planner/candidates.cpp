@@ -132,9 +132,8 @@ class Judge {
     });
     // What is rebuilt from later results has its place in the backward pass.
     const auto& nodes_of = keeping.nodes;
-    const bool inverted = std::any_of(nodes_of.begin(), nodes_of.end(), [&](const Node& node) {
-      return rebuilds(keeping, node);
-    });
+    const bool inverted = std::any_of(nodes_of.begin(), nodes_of.end(),
+                                      [&](const Node& node) { return rebuilds(keeping, node); });
     if (comes_behind || inverted || !local_search_) return false;
     RunModel model(keeping, backend_, layouts_, reservations_of(request_, c.microbatches),
                    machine_);

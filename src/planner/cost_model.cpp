@@ -157,6 +157,42 @@ double kernel_seconds(const Machine& machine, int64_t flops, int64_t bytes, bool
                                              static_cast<double>(bytes) / machine.bytes_per_second);
 }
 
+// When transfers end: the storage does one after the other, while kernels run.
+class StorageClock {
+ public:
+  StorageClock(const Schedule& schedule, const StorageSpeed& speed)
+      : schedule_(schedule), speed_(speed == StorageSpeed{} ? kUsualStorage : speed) {}
+
+  // The time behind the step when it was `now` before it.
+  double after(const Step& step, double now) {
+    const auto start = [&](BufferId values, double bytes_per_second) {
+      const auto bytes = static_cast<double>(schedule_.buffer(values).bytes);
+      free_ = std::max(free_, now) + bytes / bytes_per_second;
+      ends_[step.outputs[0]] = free_;
+      return now + bytes * speed_.copy_seconds_per_byte;
+    };
+    switch (step.paging) {
+      case Paging::none:
+        return now;
+      case Paging::start_write:
+        return start(step.inputs[0], speed_.write_bytes_per_second);
+      case Paging::start_read:
+        return start(step.outputs[0], speed_.read_bytes_per_second);
+      case Paging::end_write:
+        return std::max(now, ends_[step.inputs[1]]);
+      case Paging::end_read:
+        return std::max(now, ends_[step.inputs[0]]);
+    }
+    return now;
+  }
+
+ private:
+  const Schedule& schedule_;
+  StorageSpeed speed_;
+  double free_ = 0;
+  std::map<BufferId, double> ends_;  // by what stands for a transfer
+};
+
 double roofline_of(const Schedule& schedule, const Step& step, const Machine& machine) {
   int64_t bytes = 0;
   bool narrow = false;
@@ -176,18 +212,17 @@ std::string machine_identity() {
   return str_cat("thimble ", THIMBLE_VERSION, " on ", processor_name());
 }
 
-std::string machine_cache_file(const std::string& backend, int threads) {
+std::string cache_folder() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
-  fs::path folder;
-  if (cache != nullptr && *cache != '\0') {
-    folder = cache;
-  } else if (home != nullptr && *home != '\0') {
-    folder = fs::path(home) / ".cache";
-  } else {
-    return "";
-  }
-  return folder / "thimble" / str_cat("machine-", backend, '-', threads, ".txt");
+  if (cache != nullptr && *cache != '\0') return fs::path(cache) / "thimble";
+  if (home != nullptr && *home != '\0') return fs::path(home) / ".cache" / "thimble";
+  return "";
+}
+
+std::string machine_cache_file(const std::string& backend, int threads) {
+  const std::string folder = cache_folder();
+  return folder.empty() ? "" : folder + str_cat("/machine-", backend, '-', threads, ".txt");
 }
 
 Machine known_machine(const std::string& cache_file) {
@@ -232,6 +267,8 @@ KernelTimes kernel_times(const Schedule& schedule, const std::vector<double>& se
   std::map<uint64_t, Sum> sums;
   for (size_t s = 0; s < schedule.steps.size(); ++s) {
     const Step& step = schedule.steps[s];
+    if (step.paging != Paging::none)
+      continue;  // what was waited for is of the plan, not of a kernel
     Sum& sum = sums[step.work];
     const double roofline = roofline_of(schedule, step, machine);
     if (sum.count++ == 0) sum.time = {step.op, step.work, 0, 0};
@@ -271,9 +308,18 @@ double predict_seconds(const Schedule& schedule, const Step& step, const Machine
 }
 
 double predict_seconds(const Schedule& schedule, const Machine& machine) {
-  double seconds = 0;
-  for (const Step& step : schedule.steps) seconds += predict_seconds(schedule, step, machine);
-  return seconds;
+  if (machine == Machine{}) return 0;
+  double once = 0, each = 0;  // of each microbatch
+  StorageClock storage(schedule, machine.storage);
+  for (const Step& step : schedule.steps) {
+    if (step.paging != Paging::none) {
+      each = storage.after(step, each);
+      continue;
+    }
+    const double roofline = roofline_of(schedule, step, machine);
+    (runs_once(step.phase) ? once : each) += machine.kernels.seconds(step.op, step.work, roofline);
+  }
+  return once + static_cast<double>(schedule.microbatches) * each;
 }
 
 }  // namespace thimble

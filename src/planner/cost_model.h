@@ -3,6 +3,7 @@
 #include <string>
 
 #include "planner/kernel_times.h"
+#include "planner/storage_speed.h"
 #include "schedule/schedule.h"
 
 namespace thimble {
@@ -14,7 +15,9 @@ struct Machine {
   double seconds_per_step = 0;  // to start one kernel
   // Of a pointwise convolution of bf16 activations and its gradients; 0: as of any other.
   double bf16_flops_per_second = 0;
-  KernelTimes kernels = {};  // better than the four, for the work that was measured
+  // Of the device that pages are written to and read from; 0: not measured, taken for a usual one.
+  StorageSpeed storage = {};
+  KernelTimes kernels = {};  // better than the figures, for the work that was measured
   friend bool operator==(const Machine&, const Machine&) = default;
 };
 
@@ -38,8 +41,12 @@ void keep_machine(const std::string& cache_file, const Machine& machine);
 // folder.
 std::string machine_cache_file(const std::string& backend, int threads);
 
+// The folder of all that is measured; empty when the user has none.
+std::string cache_folder();
+
 // Kernels that were measured take what they took; the others are on the roofline: the longer of
-// their arithmetic and their memory traffic. 0 (not known) for a machine that was not measured.
+// their arithmetic and their memory traffic. Paging takes only what computing waits for it. 0 (not
+// known) for a machine that was not measured.
 double predict_seconds(const Schedule& schedule, const Machine& machine);
 // Of these, one step, all its runs.
 double predict_seconds(const Schedule& schedule, const Step& step, const Machine& machine);

@@ -23,6 +23,7 @@ constexpr int64_t kLateBytesPortable = 1024 * kKiB;  // shared libraries come ba
 constexpr int64_t kLateBytesPortable = 448 * kKiB;  // one static program, its code in order
 #endif
 constexpr int64_t kLateBytesPerTensor = 576;
+constexpr int64_t kLateBytesPaging = 96 * kKiB;  // the stack of the thread that pages, and its code
 // What reading rows takes, when no data was named that could be tried.
 constexpr int64_t kReadingBytes = 512 * kKiB;
 
@@ -37,14 +38,16 @@ void start_threads() {
 
 int64_t late_bytes(const std::string& backend, const std::vector<const Program*>& programs) {
   int64_t tensors = 0;
+  bool pages = false;
   for (const Program* p : programs) {
     const auto& buffers = p->schedule.buffers;
     tensors =
         std::max<int64_t>(tensors, std::count_if(buffers.begin(), buffers.end(),
                                                  [](const Buffer& b) { return b.persistent; }));
+    for (const Step& step : p->schedule.steps) pages = pages || step.paging != Paging::none;
   }
   return (backend == "portable" ? kLateBytesPortable : kLateBytesOneDnn) +
-         kLateBytesPerTensor * tensors;
+         kLateBytesPerTensor * tensors + (pages ? kLateBytesPaging : 0);
 }
 
 // Addresses without memory behind them: kernels can be bound there before the arena exists.
@@ -113,6 +116,7 @@ int64_t measure_fixed_bytes(const std::vector<const Program*>& programs, int64_t
     for (size_t s = 0; s < p->schedule.steps.size(); ++s) {
       const Step& step = p->schedule.steps[s];
       bound.push_back(bind_step(p->schedule, s, addresses));
+      if (step.paging != Paging::none) continue;  // there is no file yet
       Smallest& smallest = kinds[kind_of(p->schedule, step)];
       const int64_t bytes = touched_bytes(p->schedule, step);
       if (smallest.kernel == nullptr || bytes < smallest.bytes) {

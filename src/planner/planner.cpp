@@ -121,6 +121,7 @@ Plan compile(const PlanRequest& request, const Machine& machine, const Candidate
   const Program& main = training != nullptr ? plan.train : plan.evaluate;
   describe_peak(plan, main);
   plan.predicted_step_seconds = predict_seconds(main.schedule, machine);
+  plan.paged_bytes = main.schedule.paged_bytes() * main.schedule.microbatches;
   return plan;
 }
 

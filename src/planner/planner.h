@@ -27,6 +27,7 @@ struct PlanRequest {
   std::function<std::vector<Reservation>(int64_t batch)> reservations;
   std::optional<Numerics> numerics;  // nothing: as the planner likes
   std::vector<std::string> allow;    // `Technique::allowance` of those that may be approximate
+  bool storage = false;              // techniques may page to a file
   // Runs once what training will run beside the kernels (decoding a picture), so that its code and
   // state are resident when bytes are measured. May be empty.
   std::function<void()> warm_up;
@@ -62,6 +63,7 @@ struct Plan {
   std::string peak_step;
   std::vector<Block> peak_tensors;  // the largest that are live there
   double predicted_step_seconds = 0;
+  int64_t paged_bytes = 0;  // of a step: written to the page file, and read back
   Promise promise = Promise::bit_exact;
   Numerics numerics;  // the programs run one microbatch
   Chosen chosen;

@@ -46,6 +46,7 @@ Json plan_json(const PlanReport& r) {
           {"smallest_budget_bytes", r.smallest_budget_bytes},
           {"by_category", categories},
           {"predicted_step_seconds", r.predicted_step_seconds},
+          {"paged_bytes", r.paged_bytes},
           {"promise", r.promise},
           {"techniques", r.techniques},
           {"peak", {{"step", r.peak_step}, {"tensors", tensors}}},

@@ -41,6 +41,10 @@ std::string totals(const PlanReport& r) {
       {"step", r.predicted_step_seconds > 0 ? format_seconds(r.predicted_step_seconds) : "-",
        r.predicted_step_seconds > 0 ? "predicted" : "not known: this machine was not measured"},
   };
+  if (r.paged_bytes > 0) {
+    table.rows.push_back({"paged", format_bytes(r.paged_bytes),
+                          "written to the file of --offload in each step, and read back"});
+  }
   return table.text();
 }
 

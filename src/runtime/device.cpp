@@ -32,13 +32,20 @@ Machine read_device(const std::string& file) {
   const Json json = Json::parse(in, nullptr, false);
   require(json.is_object(), file, ": is not a JSON object such as ", kExample);
   for (const auto& [name, value] : json.items()) {
-    const bool known =
-        name == "name" || name == "gflops" || name == "gb_per_s" || name == "kernel_us";
+    const bool known = name == "name" || name == "gflops" || name == "gb_per_s" ||
+                       name == "kernel_us" || name == "storage_mb_per_s";
     require(known, file, ": knows no \"", name,
-            "\"; needs \"gflops\" and \"gb_per_s\", and may have \"kernel_us\" and \"name\"");
+            "\"; needs \"gflops\" and \"gb_per_s\", and may have \"kernel_us\", "
+            "\"storage_mb_per_s\" and "
+            "\"name\"");
   }
-  return {positive(json, file, "gflops", 0) * 1e9, positive(json, file, "gb_per_s", 0) * 1e9,
-          positive(json, file, "kernel_us", kUsualKernelMicroseconds) / 1e6};
+  Machine m = {positive(json, file, "gflops", 0) * 1e9, positive(json, file, "gb_per_s", 0) * 1e9,
+               positive(json, file, "kernel_us", kUsualKernelMicroseconds) / 1e6};
+  if (json.contains("storage_mb_per_s")) {
+    const double speed = positive(json, file, "storage_mb_per_s", 0) * 1e6;
+    m.storage = {speed, speed, 0};
+  }
+  return m;
 }
 
 }  // namespace thimble

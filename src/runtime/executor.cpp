@@ -16,8 +16,9 @@ bool touches(const Step& step, BufferId buffer) {
 }  // namespace
 
 Executor::Executor(const Schedule& schedule, const MemoryPlan& plan, std::byte* arena,
-                   const std::vector<Slots>& slots)
+                   const std::vector<Slots>& slots, PageFile* pages)
     : addresses_(addresses_in(arena, plan)) {
+  addresses_.pages = pages;
   check_plan(schedule, plan);
   for (const Step& step : schedule.steps) {
     parts_.push_back(step.phase == Phase::prepare  ? Part::prepare

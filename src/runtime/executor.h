@@ -15,10 +15,11 @@ struct Slots {
 };
 
 // Runs a schedule on an arena. All addresses are fixed when it is made; a run never allocates.
+// Steps that page book their room in `pages`, which must be open when they run.
 class Executor {
  public:
   Executor(const Schedule& schedule, const MemoryPlan& plan, std::byte* arena,
-           const std::vector<Slots>& slots = {});
+           const std::vector<Slots>& slots = {}, PageFile* pages = nullptr);
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 

@@ -67,6 +67,7 @@ void for_each_field(const Visit& visit, Options&... o) {
   visit("epochs", free, o.epochs...);
   visit("budget_bytes", free, o.budget_bytes...);
   visit("allow", same, o.allow...);
+  visit("offload_folder", free, o.offload_folder...);  // the same bits
   visit("seed", same, o.seed...);
   visit("threads", same, o.threads...);
   visit("backend", same, o.backend...);

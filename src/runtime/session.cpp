@@ -15,10 +15,15 @@ Session::Session(const Setup& setup, const Plan& plan)
       examples_(setup.options.model.batch / plan.numerics.microbatches),
       main_(main_program(setup, plan)),
       arena_(plan.arena_bytes),
-      train_(plan.train.schedule, plan.train.memory, arena_.data(), slots(plan.train.schedule)),
+      pages_(plan.paged_bytes > 0
+                 ? std::optional<PageFile>(std::in_place, setup.options.offload_folder)
+                 : std::nullopt),
+      train_(plan.train.schedule, plan.train.memory, arena_.data(), slots(plan.train.schedule),
+             pages_ ? &*pages_ : nullptr),
       evaluate_(plan.evaluate.schedule, plan.evaluate.memory, arena_.data(),
                 slots(plan.evaluate.schedule)),
       weights_(main_.schedule, main_.memory, arena_.data(), plan.arena_bytes) {
+  if (pages_) pages_->open();
   loss_ = named<float>("loss");
   correct_ = named<float>("correct");
   labels_ = {named<int32_t>("labels"), named<int32_t>(kNextLabels)};

@@ -3,6 +3,7 @@
 #include <functional>
 #include <optional>
 
+#include "base/page_file.h"
 #include "runtime/arena.h"
 #include "runtime/executor.h"
 #include "runtime/setup.h"
@@ -50,6 +51,7 @@ class Session {
   const int64_t examples_;  // in one run of a program
   const Program& main_;     // the program with most tensors
   Arena arena_;
+  std::optional<PageFile> pages_;  // where the plan pages; gone before the arena is
   Executor train_;
   Executor evaluate_;
   WeightStore weights_;

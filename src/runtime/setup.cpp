@@ -1,5 +1,6 @@
 #include "runtime/setup.h"
 
+#include <filesystem>
 #include <thread>
 
 #include "base/names.h"
@@ -101,6 +102,14 @@ Setup prepare(TrainOptions options, bool training) {
   setup.kernels = make_backend(backend)->identity();
   setup.machine = o.device_file.empty() ? known_machine(machine_cache_file(backend, o.threads))
                                         : read_device(o.device_file);
+  if (training && !o.offload_folder.empty()) {
+    require(std::filesystem::is_directory(o.offload_folder), o.offload_folder,
+            ": is no folder for the pages of --offload");
+    if (setup.machine != Machine{} && o.device_file.empty()) {
+      setup.machine.storage = known_storage(o.offload_folder);
+    }
+    setup.request.storage = true;
+  }
   set_thread_count(o.threads);
   if (!o.data.path.empty()) {
     DataOptions data;
@@ -146,6 +155,7 @@ PlanReport report_of(const Plan& plan) {
   r.smallest_budget_bytes = plan.smallest_budget_bytes;
   r.by_category = plan.by_category;
   r.predicted_step_seconds = plan.predicted_step_seconds;
+  r.paged_bytes = plan.paged_bytes;
   r.promise = name_of(plan.promise);
   r.techniques = plan.techniques;
   r.peak_step = plan.peak_step;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "backends/paging.h"
 #include "schedule/work.h"
 
 namespace thimble {
@@ -156,18 +157,21 @@ class Lowering {
 
   void lower(const Node& node) {
     wish_layouts(node);
-    KernelChoice choice = backend_.choose(graph_, node, layouts_);
+    const OpDef& def = find_op(node.op);
+    KernelChoice choice = def.paging == Paging::none ? backend_.choose(graph_, node, layouts_)
+                                                     : choose_paging(graph_, node, layouts_);
     Step step{node.op,
               node.name,
               node.phase,
               {},
               {},
-              find_op(node.op).in_place,
+              def.in_place,
               choice.scratch_bytes,
               flops_of(graph_, node),
               choice.implementation,
               choice.kernel,
-              work_of(graph_, node)};
+              work_of(graph_, node),
+              def.paging};
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       step.inputs.push_back(node.inputs[i] == kNoTensor
                                 ? kNoBuffer
@@ -259,6 +263,14 @@ BufferId Schedule::find(std::string_view buffer_name) const {
   const auto it = std::find_if(buffers.begin(), buffers.end(),
                                [&](const Buffer& b) { return b.name == buffer_name; });
   return it == buffers.end() ? kNoBuffer : static_cast<BufferId>(it - buffers.begin());
+}
+
+int64_t Schedule::paged_bytes() const {
+  int64_t bytes = 0;
+  for (const Step& s : steps) {
+    if (s.paging == Paging::start_write) bytes += buffer(s.inputs[0]).bytes;
+  }
+  return bytes;
 }
 
 Schedule make_schedule(const Graph& graph, Backend& backend, std::vector<NamedLayout>& layouts) {

@@ -53,6 +53,7 @@ struct Step {
   std::string implementation;
   std::shared_ptr<const Kernel> kernel;
   uint64_t work = 0;  // `work_of`
+  Paging paging = Paging::none;
 };
 
 // How a persistent tensor that is not plain gets in and out of a file.
@@ -73,6 +74,8 @@ struct Schedule {
 
   const Buffer& buffer(BufferId id) const { return buffers[static_cast<size_t>(id)]; }
   BufferId find(std::string_view buffer_name) const;  // kNoBuffer when there is none
+  // Written to the page file by each run of the steps; 0: there is none.
+  int64_t paged_bytes() const;
 };
 
 // Keeps the order of the graph's nodes. `layouts` fixes tensors by name that another schedule

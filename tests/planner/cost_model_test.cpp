@@ -45,6 +45,46 @@ TEST(PredictSeconds, EachStepTakesTheLongerOfArithmeticAndTraffic) {
   EXPECT_DOUBLE_EQ(predict_seconds(s, {1000, 1200, 0.25}), 5 + 1 + 2 * 0.25);
 }
 
+// 600 bytes at 100 B/s are six seconds, at 300 two; kernels of five seconds run beside them.
+TEST(PredictSeconds, PagingTakesWhatIsWaitedFor) {
+  Schedule s;
+  Buffer b;
+  b.bytes = 600;
+  s.buffers = {b, b, b, b, b};
+  const auto paging = [](Paging what, std::vector<BufferId> in, BufferId out) {
+    Step step;
+    step.paging = what;
+    step.inputs = std::move(in);
+    step.outputs = {out};
+    return step;
+  };
+  Step busy;
+  busy.flops = 5000;
+  const Step out = paging(Paging::start_write, {0}, 1);
+  const Step out_end = paging(Paging::end_write, {0, 1}, 2);
+  const Step in = paging(Paging::start_read, {2}, 3);
+  const Step in_end = paging(Paging::end_read, {3}, 4);
+  Machine m = {1000, 1200, 0};
+  m.storage = {100, 300};
+  const auto seconds = [&](std::vector<Step> steps) {
+    s.steps = std::move(steps);
+    return predict_seconds(s, m);
+  };
+  EXPECT_DOUBLE_EQ(seconds({out, out_end, busy, in, in_end}), 6 + 5 + 2);
+  EXPECT_DOUBLE_EQ(seconds({out, busy, out_end, in, in_end}), 6 + 2);
+  EXPECT_DOUBLE_EQ(seconds({out, busy, out_end, in, busy, in_end}), 6 + 5);
+  // The storage does one after the other.
+  EXPECT_DOUBLE_EQ(seconds({out, in, busy, in_end, out_end}), 6 + 2);
+  s.microbatches = 3;
+  EXPECT_DOUBLE_EQ(seconds({out, busy, out_end, in, in_end}), 3 * (6 + 2));
+  EXPECT_EQ(s.paged_bytes(), 600);
+  // Copying takes a processor from the kernels, unless these wait anyway.
+  m.storage.copy_seconds_per_byte = 0.001;
+  s.microbatches = 1;
+  EXPECT_DOUBLE_EQ(seconds({out, out_end, busy, in, in_end}), 6 + 5 + 2);
+  EXPECT_DOUBLE_EQ(seconds({out, busy, busy, out_end, in, in_end}), 0.6 + 10 + 2);
+}
+
 TEST(PredictSeconds, IsPositiveAndGrowsWithTheBatch) {
   constexpr Machine kMachine = {1e11, 1e10, 1e-6};
   for (const Model* model : models()) {

@@ -19,6 +19,8 @@ TEST(ReadDevice, TakesFiguresInTheUnitsOfDataSheets) {
   EXPECT_EQ(read_device(file), (Machine{8e9, 2.5e9, 20 / 1e6}));
   std::ofstream(file) << R"({"gflops": 8, "gb_per_s": 2.5})";
   EXPECT_EQ(read_device(file), (Machine{8e9, 2.5e9, 5 / 1e6}));
+  std::ofstream(file) << R"({"gflops": 8, "gb_per_s": 2.5, "storage_mb_per_s": 40})";
+  EXPECT_EQ(read_device(file).storage, (StorageSpeed{4e7, 4e7, 0}));
 }
 
 TEST(ReadDevice, SaysWhatAFileLacks) {
@@ -33,6 +35,8 @@ TEST(ReadDevice, SaysWhatAFileLacks) {
   expect(R"({"gflops": 8})", "needs \"gb_per_s\", a positive number");
   expect(R"({"gflops": 0, "gb_per_s": 1})", "needs \"gflops\", a positive number");
   expect(R"({"gflops": "8", "gb_per_s": 1})", "needs \"gflops\", a positive number");
+  expect(R"({"gflops": 8, "gb_per_s": 1, "storage_mb_per_s": 0})",
+         "needs \"storage_mb_per_s\", a positive number");
   expect(R"({"gflop": 8, "gb_per_s": 1})", "knows no \"gflop\"");
   expect_user_error([&] { read_device(dir.path()); }, "is a folder");
   expect_user_error([&] { read_device(dir / "none.json"); }, "cannot read the description");

@@ -32,10 +32,10 @@ auto fields(const OptimizerChoice& choice) {
 }
 auto fields(const TrainOptions& options) {
   // A device is planned for; a run is on this machine.
-  const auto& [model, data, optimizer, a, b, c, d, e, f, device, g, h, i, j] = options;
+  const auto& [model, data, optimizer, a, b, c, d, e, f, g, device, h, i, j, k] = options;
   static_cast<void>(device);
   return std::tuple_cat(fields(model), fields(data), fields(optimizer),
-                        std::tie(a, b, c, d, e, f, g, h, i, j));
+                        std::tie(a, b, c, d, e, f, g, h, i, j, k));
 }
 
 // No field has its usual value, and numbers are the hardest of their kind to write.
@@ -57,6 +57,7 @@ TrainOptions unusual_options(const std::string& run_folder) {
   o.epochs = 17;
   o.budget_bytes = 96 * kMiB + 1;
   o.allow = {"this", "that, too"};
+  o.offload_folder = "flash";
   o.seed = UINT64_MAX;
   o.threads = 2;
   o.backend = "portable";
@@ -87,8 +88,8 @@ TEST(RunFolder, EveryOptionComesBack) {
   folder.create();
   TrainOptions options = unusual_options(dir / "run");
   options.resume = true;
-  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<35>());
-  static_assert(std::tuple_size_v<decltype(fields(options))> == 35);
+  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<36>());
+  static_assert(std::tuple_size_v<decltype(fields(options))> == 36);
   folder.write_options(options);
   options.resume = false;  // belongs to the call
   EXPECT_EQ(fields(folder.read_options()), fields(options));

@@ -145,7 +145,7 @@ class ArenaRun::Load : public Kernel {
 };
 
 ArenaRun::ArenaRun(const Graph& graph, const std::string& backend, DataFrom from)
-    : backend_(make_backend(backend)), loads_(graph.tensors.size()) {
+    : backend_(make_backend(backend)), loads_(graph.tensors.size()), pages_(testing::TempDir()) {
   std::vector<NamedLayout> layouts;
   schedule_ =
       make_schedule(from == DataFrom::step ? with_made_data(graph) : graph, *backend_, layouts);
@@ -154,7 +154,9 @@ ArenaRun::ArenaRun(const Graph& graph, const std::string& backend, DataFrom from
   const std::vector<std::string> faults = find_faults(schedule_, plan_);
   EXPECT_TRUE(faults.empty()) << faults.size() << " faults, the first: " << faults.at(0);
   arena_ = std::make_unique<GuardedArena>(plan_.arena_bytes);
-  executor_ = std::make_unique<Executor>(schedule_, plan_, arena_->data());
+  executor_ =
+      std::make_unique<Executor>(schedule_, plan_, arena_->data(), std::vector<Slots>{}, &pages_);
+  if (schedule_.paged_bytes() > 0) pages_.open();
 }
 
 void ArenaRun::add_loads(const Graph& graph) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/page_file.h"
 #include "base/parallel.h"
 #include "memory/plan.h"
 #include "runtime/executor.h"
@@ -89,6 +90,7 @@ class ArenaRun {
   MemoryPlan plan_;
   std::vector<std::shared_ptr<Load>> loads_;  // by tensor; null where there is none
   std::unique_ptr<GuardedArena> arena_;
+  PageFile pages_;
   std::unique_ptr<Executor> executor_;
 };
 

@@ -73,6 +73,11 @@ struct AccumulatingOptimizer {
   std::string finish;  // (weights, state, lr) after the last one
 };
 
+// Ops that move a tensor between memory and the page file (base/page_file.h), asynchronously: two
+// nodes for each direction, and between them the tensor's memory is in use. They know bytes alone,
+// so that they run on every layout and no backend has them (backends/paging.h).
+enum class Paging : uint8_t { none, start_write, end_write, start_read, end_read };
+
 // How an output pixel depends on input pixels, for row bands and patches.
 struct Spatial {
   enum class Kind : uint8_t { none, pointwise, window, global };
@@ -121,6 +126,7 @@ struct OpDef {
   std::function<Node(const Node&)> replay;
   // That input again, from the outputs and the other inputs; null: no input can be had so.
   std::function<Inverse(const Graph&, const Node&, size_t input)> inverse;
+  Paging paging = Paging::none;  // then `kernels` are empty
   // Each output element depends only on the same element of the inputs that have its shape, zero
   // gives zero, and any other input is one value: the kernel then runs on every memory layout.
   bool elementwise = false;

@@ -42,6 +42,7 @@ struct Technique {
   std::function<Promise(const Graph& forward)> promise;
   std::vector<int64_t> options = {1};  // values that the planner may try, beside leaving it out
   bool free = false;                   // costs no time: always used, behind those chosen
+  bool uses_storage = false;           // pages to a file: only where the user names a folder
   bool evaluates = false;              // of stage forward: also rewrites what evaluates the model
   std::function<Rewrite(const Graph&, int64_t option)> apply = {};
   // "row_bands: 8 a map": what was chosen, for people. null: the name, and the option beside 1.

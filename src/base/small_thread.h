@@ -24,7 +24,7 @@ class SmallThread {
     pthread_attr_setstacksize(&attributes, kStackBytes);
     const int failed = pthread_create(&thread_, &attributes, body, argument);
     pthread_attr_destroy(&attributes);
-    require(failed == 0, "cannot start the decode thread: error ", failed);
+    require(failed == 0, "cannot start a thread: error ", failed);
     running_ = true;
   }
 

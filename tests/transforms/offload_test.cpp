@@ -1,0 +1,260 @@
+#include "transforms/offload.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/bytes.h"
+#include "planner/planner.h"
+#include "runtime/fixtures.h"
+#include "support/allocations.h"
+#include "support/sanitizers.h"
+#include "transforms/compress_saved.h"
+#include "transforms/fixtures.h"
+#include "transforms/masks.h"
+#include "transforms/microbatch.h"
+#include "transforms/row_bands.h"
+
+namespace thimble {
+namespace {
+
+using cli_test::Finished;
+using data_test::read_file;
+using nlohmann::json;
+using runtime_test::TempDir;
+using transforms_test::drawn_plan;
+using transforms_test::small_net;
+using transforms_test::trained_state;
+using transforms_test::training_graph;
+
+int count_of(const Graph& graph, const std::string& op) {
+  return static_cast<int>(std::count_if(graph.nodes.begin(), graph.nodes.end(),
+                                        [&](const Node& n) { return n.op == op; }));
+}
+
+std::vector<std::string> tried_models() {
+  if (kSanitized) return {"mobilenet_v1_patch"};
+  return {"mobilenet_v1_patch", "resnet18_cifar", "mobilenet_v2"};
+}
+
+TEST(Offload, LeavesEveryBitAsItWas) {
+  for (const std::string& model : tried_models()) {
+    const Graph plain = training_graph(use_masks(small_net(model, 4)));
+    for (const std::string& backend : backend_names()) {
+      const auto expected = trained_state(plain, plain, backend);
+      for (const int64_t percent : {25, 50, 100}) {
+        const Graph paged = offload(plain, percent);
+        EXPECT_GT(count_of(paged, "page_out"), 0);
+        EXPECT_TRUE(trained_state(paged, plain, backend) == expected)
+            << model << " on " << backend << " with " << percent << "%";
+      }
+    }
+  }
+}
+
+// Whatever else keeps the promises: what waits is then checkpoints, codes, sums of microbatches.
+TEST(Offload, LeavesEveryBitAsItWasBehindOtherTechniques) {
+  const std::string backend = backend_names().front();
+  const Graph plain = training_graph(use_masks(small_net("resnet18_cifar", 4)));
+  const auto expect_same = [&](const Graph& graph, const std::string& what) {
+    const Graph paged = offload(graph, 100);
+    EXPECT_GT(count_of(paged, "page_out"), 0) << what;
+    EXPECT_TRUE(trained_state(paged, plain, backend) == trained_state(graph, plain, backend))
+        << what;
+  };
+  for (uint64_t seed = 0; seed < (kSanitized ? 2 : 8); ++seed) {
+    expect_same(recompute(plain, drawn_plan(plain, seed)), str_cat("recompute ", seed));
+  }
+  expect_same(compress_saved(plain, 8), "compress_saved");
+  expect_same(accumulate_gradients(plain, 3), "microbatch");
+  const Graph frozen = small_net("mobilenet_v2", 8, "frozen");
+  expect_same(training_graph(use_row_bands(frozen, find_row_bands(frozen, 4))), "row_bands");
+}
+
+// A tensor that backward reads twice, far apart, is written once.
+TEST(Offload, WritesOnceAndReadsAsOftenAsItIsNeeded) {
+  const Graph plain = training_graph(use_masks(small_net("resnet18_cifar", 4)));
+  int most = 0;
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    const Graph graph = offload(recompute(plain, drawn_plan(plain, seed)), 100);
+    const int written = count_of(graph, "page_out");
+    EXPECT_EQ(count_of(graph, "page_out_end"), written);
+    EXPECT_EQ(count_of(graph, "page_in"), count_of(graph, "page_in_end"));
+    EXPECT_GE(count_of(graph, "page_in"), written);
+    most = std::max(most, count_of(graph, "page_in") - written);
+  }
+  EXPECT_GT(most, 0);
+}
+
+// No node but the two of a transfer touches what is on its way in; forward nodes may still read
+// what is on its way out.
+TEST(Offload, NobodyReadsWhatHasNotArrived) {
+  const Graph graph = offload(training_graph(use_masks(small_net("resnet18_cifar", 16))), 100);
+  std::set<TensorId> arriving;
+  for (const Node& node : graph.nodes) {
+    if (node.op == "page_in") arriving.insert(node.outputs[0]);
+    for (TensorId t : node.inputs) {
+      if (!arriving.contains(t)) continue;
+      EXPECT_EQ(node.op, "page_in_end");
+    }
+  }
+  EXPECT_GE(arriving.size(), 20u);
+}
+
+TEST(Offload, LeavesSmallTensorsInMemory) {
+  const Graph graph = offload(training_graph(use_masks(small_net("resnet18_cifar", 4))), 100);
+  for (const Node& node : graph.nodes) {
+    if (node.op != "page_out") continue;
+    const Tensor& t = graph.tensor(node.inputs[0]);
+    EXPECT_GE(t.shape.elements() * element_bytes(t.type), 64 << 10) << t.name;
+  }
+  const Graph tiny = training_graph(small_net("lenet", 1));
+  EXPECT_EQ(offload(tiny, 100).nodes.size(), tiny.nodes.size());
+}
+
+int64_t arena_bytes(const Graph& graph) {
+  const auto backend = make_backend(backend_names().front());
+  std::vector<NamedLayout> layouts;
+  const Schedule s = reordered(make_schedule(graph, *backend, layouts), Order::smaller_first);
+  return plan_memory(s, place_persistent({&s}, {})).arena_bytes;
+}
+
+TEST(Offload, MorePagesTakeFewerBytes) {
+  const Graph plain = training_graph(use_masks(small_net("resnet18_cifar", 32)));
+  int64_t before = arena_bytes(plain);
+  const int64_t all = before;
+  for (const int64_t percent : {25, 50, 75, 100}) {
+    const int64_t bytes = arena_bytes(offload(plain, percent));
+    EXPECT_LT(bytes, before) << percent;
+    before = bytes;
+  }
+  EXPECT_LT(before, 0.45 * static_cast<double>(all));
+}
+
+TEST(Offload, AStepAllocatesNothing) {
+  if (!can_count_allocations()) GTEST_SKIP() << "the sanitizer owns the heap";
+  const Graph plain = training_graph(use_masks(small_net("resnet18_cifar", 4)));
+  ArenaRun run(offload(plain, 100), backend_names().front());
+  run.set(draw_inputs(plain, 5));
+  run.executor().run();
+  run.executor().run();
+  start_counting_allocations();
+  run.executor().run();
+  EXPECT_EQ(stop_counting_allocations().own, 0);
+}
+
+// It writes to storage: only who names a folder wants that.
+TEST(Offload, IsUsedOnlyWhereStorageIsGiven) {
+  PlanRequest request;
+  request.forward = small_net("resnet18_cifar", 32);
+  request.optimizer = {"sgd", {}};
+  request.budget_bytes = 1;
+  const Plan without = make_plan(request, {});
+  EXPECT_EQ(without.paged_bytes, 0);
+  request.storage = true;
+  const Plan with = make_plan(request, {});
+  EXPECT_GT(with.paged_bytes, 0);
+  EXPECT_EQ(with.promise, Promise::bit_exact);
+  EXPECT_LT(with.arena_bytes, 0.9 * static_cast<double>(without.arena_bytes));
+  request.budget_bytes = 0;  // nothing is paged that need not be
+  EXPECT_EQ(make_plan(request, {}).paged_bytes, 0);
+}
+
+// Through the program: what it plans, what it takes, what it says.
+class Offloaded : public testing::Test {
+ protected:
+  Offloaded() { runtime_test::write_bars(dir_ / "data", 192, 64); }
+
+  std::string line(const std::string& run) const {
+    return "train --model mobilenet_v1_patch --width 0.5 --batch 64 --epochs 2 --seed 3 --json "
+           "--threads 2 --checkpoint-every 2 --data " +
+           dir_ / "data" + " --run " + dir_ / run;
+  }
+  // In the middle between what fits without a file and with one.
+  int64_t budget() const {
+    const auto smallest = [&](const std::string& flags) {
+      return json::parse(cli_test::thimble(line("none") + " --budget 1MiB" + flags).out)
+          .at("smallest_budget_bytes")
+          .get<int64_t>();
+    };
+    const int64_t without = smallest(""), with = smallest(flag());
+    EXPECT_LT(with, without - kMiB);
+    return (without + with) / 2;
+  }
+  std::string flag() const { return " --offload " + dir_.path(); }
+
+  const TempDir dir_;
+};
+
+TEST_F(Offloaded, FitsWhereNothingElseDoesAndReachesTheSameWeights) {
+  if (!can_count_allocations()) GTEST_SKIP() << "sanitizers take memory of their own";
+  const int64_t bytes = budget();
+  const std::string limit = str_cat(" --budget ", bytes);
+  EXPECT_EQ(cli_test::thimble(line("refused") + limit).exit_code, 3);
+  const Finished whole = cli_test::thimble(line("whole"));
+  const Finished paged = cli_test::thimble(line("paged") + limit + flag());
+  ASSERT_EQ(whole.exit_code, 0) << whole.err;
+  ASSERT_EQ(paged.exit_code, 0) << paged.err;
+  EXPECT_TRUE(read_file(dir_ / "whole/model.safetensors") ==
+              read_file(dir_ / "paged/model.safetensors"));
+  const json report = json::parse(paged.out);
+  EXPECT_GT(report["paged_bytes"], kMiB);
+  EXPECT_EQ(report["promise"], "bit_exact");
+  EXPECT_LE(report["peak_rss_bytes"], report["process_bytes"]);
+  EXPECT_LE(report["process_bytes"], bytes);
+}
+
+TEST_F(Offloaded, AFullDiskIsOneErrorBeforeTraining) {
+  if (!can_count_allocations()) GTEST_SKIP() << "sanitizers take memory of their own";
+  const std::string full =
+      str_cat("ulimit -f 256; $thimble ", line("full"), " --budget ", budget(), flag());
+  const Finished f = cli_test::shell(full);
+  EXPECT_EQ(f.exit_code, 2);
+  EXPECT_NE(f.err.find("has no room for"), f.err.npos) << f.err;
+  EXPECT_NE(f.err.find("name another folder with --offload"), f.err.npos) << f.err;
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "full/checkpoint.safetensors"));
+  const Finished none = cli_test::thimble(line("none") + " --offload " + dir_ / "nowhere");
+  EXPECT_EQ(none.exit_code, 2);
+  EXPECT_NE(none.err.find("nowhere"), none.err.npos) << none.err;
+}
+
+TEST_F(Offloaded, KilledItGoesOnToTheSameWeightsAndLeavesNoFile) {
+  if (!can_count_allocations()) GTEST_SKIP() << "sanitizers take memory of their own";
+  std::filesystem::create_directory(dir_ / "pages");
+  const std::string arguments =
+      line("run") + str_cat(" --budget ", budget(), " --offload ", dir_ / "pages");
+  const Finished whole = cli_test::thimble(line("whole"));
+  ASSERT_EQ(whole.exit_code, 0) << whole.err;
+  int killed = 0;
+  double limit = 0.05;
+  for (int attempt = 0; attempt < 100; ++attempt, limit *= 1.15) {
+    const bool resume = std::filesystem::exists(dir_ / "run/checkpoint.safetensors");
+    const Finished f = cli_test::shell(
+        str_cat("timeout -s KILL ", limit, " $thimble ", arguments, resume ? " --resume" : ""));
+    EXPECT_TRUE(std::filesystem::is_empty(dir_ / "pages"));
+    if (f.exit_code == 137) {
+      ++killed;
+      continue;
+    }
+    ASSERT_EQ(f.exit_code, 0) << f.err;
+    break;
+  }
+  EXPECT_GT(killed, 2);
+  EXPECT_TRUE(read_file(dir_ / "whole/model.safetensors") ==
+              read_file(dir_ / "run/model.safetensors"));
+}
+
+TEST_F(Offloaded, ThePlanSaysWhatIsPaged) {
+  const Finished plan = cli_test::thimble(
+      "plan --model mobilenet_v1_patch --width 0.5 --batch 64 --budget 1MiB" + flag());
+  EXPECT_EQ(plan.exit_code, 3);
+  EXPECT_NE(plan.out.find("offload: "), plan.out.npos) << plan.out;
+  EXPECT_NE(plan.out.find("written to the file of --offload in each step, and read back"),
+            plan.out.npos)
+      << plan.out;
+}
+
+}  // namespace
+}  // namespace thimble
