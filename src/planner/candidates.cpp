@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
 #include "backends/kernel_cache.h"
 #include "planner/chain.h"
 #include "planner/local_search.h"
-#include "transforms/core/again.h"
 
 namespace thimble {
 namespace {
@@ -127,32 +127,41 @@ class Judge {
   // seconds does not hold.
   bool search(const Graph& keeping, const Candidate& c, const Effort& effort,
               std::vector<Candidate>& all) {
-    const bool comes_behind = std::any_of(c.settings.begin(), c.settings.end(), [](const auto& s) {
-      return s.technique->stage == Technique::Stage::last;
-    });
-    // What is rebuilt from later results has its place in the backward pass.
-    const auto& nodes_of = keeping.nodes;
-    const bool inverted = std::any_of(nodes_of.begin(), nodes_of.end(),
-                                      [&](const Node& node) { return rebuilds(keeping, node); });
-    if (comes_behind || inverted || !local_search_) return false;
+    if (!local_search_) return false;
+    // What rewrites the finished graph is not seen by the search: one serves all of its options.
+    std::vector<Setting> before = c.settings;
+    std::erase_if(before,
+                  [](const Setting& s) { return s.technique->stage == Technique::Stage::last; });
+    const auto [it, fresh] = found_.try_emplace(text_of(Numerics{c.microbatches, before}));
+    if (fresh) it->second = plans_around(keeping, c, effort);
+    for (const RecomputePlan& plan : it->second) {
+      Candidate less = c;
+      less.recompute = plan;
+      add(keeping, less, all);
+    }
+    return !it->second.empty();
+  }
+
+  // None where the model of the search does not hold.
+  std::vector<RecomputePlan> plans_around(const Graph& keeping, const Candidate& c,
+                                          const Effort& effort) {
     RunModel model(keeping, backend_, layouts_, reservations_of(request_, c.microbatches),
                    machine_);
-    if (!model.is_exact()) return false;
+    if (!model.is_exact()) return {};
     const int64_t nodes = std::ssize(keeping.nodes);
     // Row bands make graphs many times as long, and leave little that is large.
     const int64_t part = shortest_ > 0 && nodes > 2 * static_cast<int64_t>(shortest_) ? 8 : 1;
     LocalSearch search(keeping, model, looks_of(nodes) / (part * effort.part));
     for_each_plan(keeping, effort, [&](RecomputePlan plan) { search.offer(std::move(plan)); });
     search.run();
+    std::vector<RecomputePlan> plans;
     double last = std::numeric_limits<double>::infinity();
     for (const auto& [bytes, found] : search.found()) {
       if (found.seconds > last * kWorthwhile) continue;
       last = found.seconds;
-      Candidate less = c;
-      less.recompute = found.plan;
-      add(keeping, less, all);
+      plans.push_back(found.plan);
     }
-    return true;
+    return plans;
   }
 
   std::string add(const Graph& keeping, Candidate c, std::vector<Candidate>& all) {
@@ -173,6 +182,7 @@ class Judge {
   bool local_search_;
   KernelCache backend_{make_backend("portable")};
   std::vector<NamedLayout> layouts_;
+  std::map<std::string, std::vector<RecomputePlan>> found_;  // by what decides the graph
   size_t shortest_ = 0;  // nodes of the first graph, which no technique made longer
 };
 

@@ -16,14 +16,17 @@ namespace {
 
 // Pages that a run touches after planning: the code of kernels and libraries, checkpoint files, and
 // a little for each tensor that these hold. Measured over the zoo; see experiments/process-bytes.
-constexpr int64_t kLateBytesOneDnn = 1280 * kKiB;
+constexpr int64_t kLateBytesOneDnn = 2048 * kKiB;
 #ifdef THIMBLE_HAS_ONEDNN
-constexpr int64_t kLateBytesPortable = 1024 * kKiB;  // shared libraries come back in larger pieces
+constexpr int64_t kLateBytesPortable = 1536 * kKiB;  // shared libraries come back in larger pieces
 #else
 constexpr int64_t kLateBytesPortable = 448 * kKiB;  // one static program, its code in order
 #endif
 constexpr int64_t kLateBytesPerTensor = 576;
 constexpr int64_t kLateBytesPaging = 96 * kKiB;  // the stack of the thread that pages, and its code
+// Kernels that would run for long are not run to find out.
+constexpr int64_t kMostFlopsPortable = 20'000'000;
+constexpr int64_t kLateBytesNotRun = 64 * kKiB;  // each
 // What reading rows takes, when no data was named that could be tried.
 constexpr int64_t kReadingBytes = 512 * kKiB;
 
@@ -101,6 +104,7 @@ int64_t touched_bytes(const Schedule& schedule, const Step& step) {
 // The kernel of each kind that touches least.
 struct Smallest {
   int64_t bytes = 0;
+  int64_t flops = 0;
   BoundKernel* kernel = nullptr;
 };
 
@@ -120,7 +124,7 @@ int64_t measure_fixed_bytes(const std::vector<const Program*>& programs, int64_t
       Smallest& smallest = kinds[kind_of(p->schedule, step)];
       const int64_t bytes = touched_bytes(p->schedule, step);
       if (smallest.kernel == nullptr || bytes < smallest.bytes) {
-        smallest = {bytes, bound.back().get()};
+        smallest = {bytes, step.flops, bound.back().get()};
       }
     }
   }
@@ -129,12 +133,19 @@ int64_t measure_fixed_bytes(const std::vector<const Program*>& programs, int64_t
   if (warm_up) warm_up();
   release_what_is_done();
   // One run of each kind of kernel makes its code resident, so that it is counted.
+  int64_t not_run = 0;
   for (const auto& [kind, smallest] : kinds) {
+    if (backend == "portable" && smallest.flops > kMostFlopsPortable) {
+      ++not_run;
+      continue;
+    }
     smallest.kernel->run();
     arena.forget();
   }
   const int64_t reading = warm_up ? 0 : kReadingBytes;
-  return round_up(resident_bytes() + late_bytes(backend, programs) + reading, 4 * kKiB);
+  return round_up(
+      resident_bytes() + late_bytes(backend, programs) + not_run * kLateBytesNotRun + reading,
+      4 * kKiB);
 }
 
 }  // namespace thimble

@@ -10,6 +10,7 @@
 #include "autodiff/differentiate.h"
 #include "base/random.h"
 #include "models/model.h"
+#include "planner/planner.h"
 #include "support/check_net.h"
 #include "transforms/recompute.h"
 
@@ -121,6 +122,16 @@ inline void expect_same_step(const Graph& rewritten, const Graph& plain, double 
     if (backend != "portable") continue;  // oneDNN books more scratch than it touches
     EXPECT_GT(y.arena().touched_bytes(), y.plan().arena_bytes - kAlignment);
   }
+}
+
+// In so many times the smallest arena that anything fits in: between that and keeping everything,
+// techniques differ by their time.
+inline Plan plan_near_the_smallest(PlanRequest request, const Machine& machine, double share) {
+  request.budget_bytes = 1;
+  const Plan smallest = make_plan(request, machine);
+  request.budget_bytes = smallest.fixed_bytes +
+                         static_cast<int64_t>(share * static_cast<double>(smallest.arena_bytes));
+  return make_plan(request, machine);
 }
 
 }  // namespace thimble::transforms_test

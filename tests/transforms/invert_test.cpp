@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "ops/core/builder.h"
+#include "planner/candidates.h"
 #include "planner/planner.h"
 #include "schedule/order.h"
 #include "support/sanitizers.h"
@@ -260,10 +263,10 @@ bool uses_inverses(const Plan& plan) {
 
 TEST(Invert, ThePlannerFindsItAndPinsIt) {
   PlanRequest request = request_of(small_net("resnet18_cifar", 16, "batch", kLeaky));
-  const Plan plan = make_plan(request, {1e11, 1e10, 1e-6});
+  const Plan plan = transforms_test::plan_near_the_smallest(request, {1e11, 1e10, 1e-6}, 1.5);
   EXPECT_TRUE(uses_inverses(plan));
   EXPECT_EQ(plan.promise, Promise::same_math);
-  EXPECT_EQ(text_of(plan.numerics), "microbatch=1,invert=1");
+  EXPECT_TRUE(text_of(plan.numerics).starts_with("microbatch=1,invert")) << text_of(plan.numerics);
   request.budget_bytes = 0;
   const Plan free = make_plan(request, {1e11, 1e10, 1e-6});
   EXPECT_FALSE(uses_inverses(free));
@@ -273,13 +276,19 @@ TEST(Invert, ThePlannerFindsItAndPinsIt) {
   EXPECT_TRUE(uses_inverses(make_plan(request, {1e11, 1e10, 1e-6})));
 }
 
-TEST(Invert, NeedsFewerBytesThanRecomputingAlone) {
-  const auto smallest = [](const std::map<std::string, std::string>& variants) {
-    return make_plan(request_of(small_net("resnet18_cifar", 16, "batch", variants)),
-                     {1e11, 1e10, 1e-6})
-        .arena_bytes;
+// In the same bytes, what follows from later results costs less time than running again.
+TEST(Invert, IsFasterThanRecomputingAlone) {
+  const auto seconds = [](const std::map<std::string, std::string>& variants, int64_t bytes) {
+    const Candidates c = find_candidates(
+        request_of(small_net("resnet18_cifar", 16, "batch", variants)), {1e11, 1e10, 1e-6});
+    double best = std::numeric_limits<double>::infinity();
+    for (const Candidate& x : c.useful) {
+      if (x.arena_bytes <= bytes) best = std::min(best, x.seconds / c.plain.seconds);
+    }
+    return best;
   };
-  EXPECT_LT(smallest(kLeaky), smallest({{"activation", "relu"}}));
+  const int64_t bytes = 13 << 20;
+  EXPECT_LT(seconds(kLeaky, bytes), seconds({{"activation", "relu"}}, bytes));
 }
 
 }  // namespace

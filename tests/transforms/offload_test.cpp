@@ -58,19 +58,20 @@ TEST(Offload, LeavesEveryBitAsItWas) {
 TEST(Offload, LeavesEveryBitAsItWasBehindOtherTechniques) {
   const std::string backend = backend_names().front();
   const Graph plain = training_graph(use_masks(small_net("resnet18_cifar", 4)));
-  const auto expect_same = [&](const Graph& graph, const std::string& what) {
+  const auto expect_same = [&](const Graph& graph, const Graph& inputs, const std::string& what) {
     const Graph paged = offload(graph, 100);
     EXPECT_GT(count_of(paged, "page_out"), 0) << what;
-    EXPECT_TRUE(trained_state(paged, plain, backend) == trained_state(graph, plain, backend))
+    EXPECT_TRUE(trained_state(paged, inputs, backend) == trained_state(graph, inputs, backend))
         << what;
   };
   for (uint64_t seed = 0; seed < (kSanitized ? 2 : 8); ++seed) {
-    expect_same(recompute(plain, drawn_plan(plain, seed)), str_cat("recompute ", seed));
+    expect_same(recompute(plain, drawn_plan(plain, seed)), plain, str_cat("recompute ", seed));
   }
-  expect_same(compress_saved(plain, 8), "compress_saved");
-  expect_same(accumulate_gradients(plain, 3), "microbatch");
+  expect_same(compress_saved(plain, 8), plain, "compress_saved");
+  expect_same(accumulate_gradients(plain, 3), plain, "microbatch");
   const Graph frozen = small_net("mobilenet_v2", 8, "frozen");
-  expect_same(training_graph(use_row_bands(frozen, find_row_bands(frozen, 4))), "row_bands");
+  const Graph bands = training_graph(use_row_bands(frozen, find_row_bands(frozen, 4)));
+  expect_same(bands, bands, "row_bands");
 }
 
 // A tensor that backward reads twice, far apart, is written once.
@@ -145,21 +146,23 @@ TEST(Offload, AStepAllocatesNothing) {
   EXPECT_EQ(stop_counting_allocations().own, 0);
 }
 
-// It writes to storage: only who names a folder wants that.
+// It writes to storage: only who names a folder wants that, and only where it is faster.
 TEST(Offload, IsUsedOnlyWhereStorageIsGiven) {
   PlanRequest request;
   request.forward = small_net("resnet18_cifar", 32);
   request.optimizer = {"sgd", {}};
-  request.budget_bytes = 1;
-  const Plan without = make_plan(request, {});
-  EXPECT_EQ(without.paged_bytes, 0);
+  Machine machine{1e11, 1e10, 2e-6};
+  machine.storage = {1e10, 1e10, 1e-11};
+  constexpr double kShare = 1.2;
+  EXPECT_EQ(transforms_test::plan_near_the_smallest(request, machine, kShare).paged_bytes, 0);
   request.storage = true;
-  const Plan with = make_plan(request, {});
+  const Plan with = transforms_test::plan_near_the_smallest(request, machine, kShare);
   EXPECT_GT(with.paged_bytes, 0);
   EXPECT_EQ(with.promise, Promise::bit_exact);
-  EXPECT_LT(with.arena_bytes, 0.9 * static_cast<double>(without.arena_bytes));
+  machine.storage = {1e6, 1e6, 1e-11};
+  EXPECT_EQ(transforms_test::plan_near_the_smallest(request, machine, kShare).paged_bytes, 0);
   request.budget_bytes = 0;  // nothing is paged that need not be
-  EXPECT_EQ(make_plan(request, {}).paged_bytes, 0);
+  EXPECT_EQ(make_plan(request, machine).paged_bytes, 0);
 }
 
 // Through the program: what it plans, what it takes, what it says.
@@ -167,32 +170,40 @@ class Offloaded : public testing::Test {
  protected:
   Offloaded() { runtime_test::write_bars(dir_ / "data", 192, 64); }
 
+  void SetUp() override {
+    if (!can_count_allocations()) GTEST_SKIP() << "sanitizers take memory of their own";
+    budget_ = find_budget();
+    if (budget_ == 0) GTEST_SKIP() << "storage is too slow here: running again is faster";
+  }
+
+  static std::string model() {
+    return " --model resnet18_cifar --width 0.5 --batch 32 --threads 2";
+  }
   std::string line(const std::string& run) const {
-    return "train --model mobilenet_v1_patch --width 0.5 --batch 64 --epochs 2 --seed 3 --json "
-           "--threads 2 --checkpoint-every 2 --data " +
+    return "train" + model() + " --epochs 1 --seed 3 --json --checkpoint-every 1 --data " +
            dir_ / "data" + " --run " + dir_ / run;
   }
-  // In the middle between what fits without a file and with one.
-  int64_t budget() const {
-    const auto smallest = [&](const std::string& flags) {
-      return json::parse(cli_test::thimble(line("none") + " --budget 1MiB" + flags).out)
-          .at("smallest_budget_bytes")
-          .get<int64_t>();
-    };
-    const int64_t without = smallest(""), with = smallest(flag());
-    EXPECT_LT(with, without - kMiB);
-    return (without + with) / 2;
+  // The fewest bytes in which paging is the fastest; 0: there are none.
+  int64_t find_budget() const {
+    const Finished frontier =
+        cli_test::thimble("frontier --json --data " + dir_ / "data" + model() + flag());
+    const json report = json::parse(frontier.out);
+    int64_t bytes = 0;
+    for (const json& point : report.at("points")) {
+      const std::string techniques = point.at("techniques").dump();
+      const bool pages = techniques.find("offload") != techniques.npos;
+      if (pages) bytes = point.at("process_bytes").get<int64_t>() + 512 * kKiB;
+    }
+    return bytes;
   }
   std::string flag() const { return " --offload " + dir_.path(); }
 
   const TempDir dir_;
+  int64_t budget_ = 0;
 };
 
-TEST_F(Offloaded, FitsWhereNothingElseDoesAndReachesTheSameWeights) {
-  if (!can_count_allocations()) GTEST_SKIP() << "sanitizers take memory of their own";
-  const int64_t bytes = budget();
-  const std::string limit = str_cat(" --budget ", bytes);
-  EXPECT_EQ(cli_test::thimble(line("refused") + limit).exit_code, 3);
+TEST_F(Offloaded, StaysWithinItsPlanAndReachesTheSameWeights) {
+  const std::string limit = str_cat(" --budget ", budget_);
   const Finished whole = cli_test::thimble(line("whole"));
   const Finished paged = cli_test::thimble(line("paged") + limit + flag());
   ASSERT_EQ(whole.exit_code, 0) << whole.err;
@@ -203,13 +214,12 @@ TEST_F(Offloaded, FitsWhereNothingElseDoesAndReachesTheSameWeights) {
   EXPECT_GT(report["paged_bytes"], kMiB);
   EXPECT_EQ(report["promise"], "bit_exact");
   EXPECT_LE(report["peak_rss_bytes"], report["process_bytes"]);
-  EXPECT_LE(report["process_bytes"], bytes);
+  EXPECT_LE(report["process_bytes"], budget_);
 }
 
 TEST_F(Offloaded, AFullDiskIsOneErrorBeforeTraining) {
-  if (!can_count_allocations()) GTEST_SKIP() << "sanitizers take memory of their own";
   const std::string full =
-      str_cat("ulimit -f 256; $thimble ", line("full"), " --budget ", budget(), flag());
+      str_cat("ulimit -f 256; $thimble ", line("full"), " --budget ", budget_, flag());
   const Finished f = cli_test::shell(full);
   EXPECT_EQ(f.exit_code, 2);
   EXPECT_NE(f.err.find("has no room for"), f.err.npos) << f.err;
@@ -221,10 +231,9 @@ TEST_F(Offloaded, AFullDiskIsOneErrorBeforeTraining) {
 }
 
 TEST_F(Offloaded, KilledItGoesOnToTheSameWeightsAndLeavesNoFile) {
-  if (!can_count_allocations()) GTEST_SKIP() << "sanitizers take memory of their own";
   std::filesystem::create_directory(dir_ / "pages");
   const std::string arguments =
-      line("run") + str_cat(" --budget ", budget(), " --offload ", dir_ / "pages");
+      line("run") + str_cat(" --budget ", budget_, " --offload ", dir_ / "pages");
   const Finished whole = cli_test::thimble(line("whole"));
   ASSERT_EQ(whole.exit_code, 0) << whole.err;
   int killed = 0;
@@ -247,9 +256,9 @@ TEST_F(Offloaded, KilledItGoesOnToTheSameWeightsAndLeavesNoFile) {
 }
 
 TEST_F(Offloaded, ThePlanSaysWhatIsPaged) {
-  const Finished plan = cli_test::thimble(
-      "plan --model mobilenet_v1_patch --width 0.5 --batch 64 --budget 1MiB" + flag());
-  EXPECT_EQ(plan.exit_code, 3);
+  const Finished plan = cli_test::thimble("plan --data " + dir_ / "data" + model() +
+                                          str_cat(" --budget ", budget_) + flag());
+  EXPECT_EQ(plan.exit_code, 0);
   EXPECT_NE(plan.out.find("offload: "), plan.out.npos) << plan.out;
   EXPECT_NE(plan.out.find("written to the file of --offload in each step, and read back"),
             plan.out.npos)
