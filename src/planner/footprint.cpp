@@ -23,7 +23,7 @@ constexpr int64_t kLateBytesPortable = 1536 * kKiB;  // shared libraries come ba
 constexpr int64_t kLateBytesPortable = 448 * kKiB;  // one static program, its code in order
 #endif
 constexpr int64_t kLateBytesPerTensor = 576;
-constexpr int64_t kLateBytesPaging = 96 * kKiB;  // the stack of the thread that pages, and its code
+constexpr int64_t kLateBytesPaging = 640 * kKiB;  // the stack of the thread that pages, and its code
 // Kernels that would run for long are not run to find out.
 constexpr int64_t kMostFlopsPortable = 20'000'000;
 constexpr int64_t kLateBytesNotRun = 64 * kKiB;  // each
