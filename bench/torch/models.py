@@ -65,6 +65,17 @@ class ConvNorm(nn.Module):
         return self.activation(x if addend is None else x + addend)
 
 
+class Function(nn.Module):
+    """A function or a module as a module, without owning its parameters once more."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.call = [function]
+
+    def forward(self, x):
+        return self.call[0](x)
+
+
 def numbered(prefix, layers):
     return nn.Sequential(OrderedDict((f"{prefix}{i + 1}", m) for i, m in enumerate(layers)))
 
@@ -125,13 +136,23 @@ class ResNet(nn.Module):
             self.add_module(f"stage{stage + 1}", numbered("block", layers))
         self.fc = nn.Linear(inputs, classes)
 
-    def forward(self, x):
+    def chain(self):
+        """Functions that are the network one after the other."""
+        blocks = [block for stage in (self.stage1, self.stage2, self.stage3, self.stage4)
+                  for block in stage]
+        return [self.first, *blocks, self.last]
+
+    def first(self, x):
         x = self.stem(x)
-        if self.pool:
-            x = F.max_pool2d(x, 3, 2, 1)
-        for stage in (self.stage1, self.stage2, self.stage3, self.stage4):
-            x = stage(x)
+        return F.max_pool2d(x, 3, 2, 1) if self.pool else x
+
+    def last(self, x):
         return self.fc(torch.flatten(F.adaptive_avg_pool2d(x, 1), 1))
+
+    def forward(self, x):
+        for part in self.chain():
+            x = part(x)
+        return x
 
 
 def resnet18_cifar(channels, classes, width, norm, **_):
@@ -188,14 +209,20 @@ class MobileNet(nn.Module):
         self.dropout = dropout
         self.fc = nn.Linear(outputs, classes)
 
-    def forward(self, x):
-        x = self.stem(x)
-        for i in range(self.count):
-            x = getattr(self, f"block{i + 1}")(x)
+    def chain(self):
+        """Functions that are the network one after the other."""
+        return [self.stem, *(getattr(self, f"block{i + 1}") for i in range(self.count)), self.last]
+
+    def last(self, x):
         if self.head is not None:
             x = self.head(x)
         x = torch.flatten(F.adaptive_avg_pool2d(x, 1), 1)
         return self.fc(F.dropout(x, self.dropout, self.training))
+
+    def forward(self, x):
+        for part in self.chain():
+            x = part(x)
+        return x
 
 
 def separable_net(layout, stem_stride, channels, classes, width, norm):

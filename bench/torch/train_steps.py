@@ -16,6 +16,7 @@ import time
 
 import torch
 import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
 
 import models
 import safetensors
@@ -36,6 +37,7 @@ def parse_arguments():
     add("--batches", help="safetensors with images.<k> and labels.<k>")
     add("--batch", type=int, default=32, help="examples in a step, when there are no --batches")
     add("--microbatch", type=int, default=0, help="examples at a time, gradients summed; 0: all")
+    add("--segments", type=int, default=0, help="checkpointed, of the chain of blocks; 0: none")
     add("--label-smoothing", type=float, default=0.0)
     add("--lr", type=float, default=0.1)
     add("--momentum", type=float, default=0.9)
@@ -117,7 +119,7 @@ class Trainer:
         size = self.args.microbatch or len(labels)
         value = 0.0
         for part, targets in zip(images.split(size), labels.split(size)):
-            loss = F.cross_entropy(self.model(part), targets, ignore_index=-1,
+            loss = F.cross_entropy(self.logits(part), targets, ignore_index=-1,
                                    label_smoothing=self.args.label_smoothing)
             loss = loss * (len(targets) / len(labels))
             loss.backward()
@@ -128,6 +130,18 @@ class Trainer:
             self.save_gradients()
         self.done += 1
         return seconds, value
+
+    def logits(self, images):
+        """Of segments, the inputs are kept; the last one keeps everything."""
+        if not self.args.segments:
+            return self.model(images)
+        chain = self.model.chain()
+        size = -(-len(chain) // self.args.segments)
+        parts = [torch.nn.Sequential(*map(models.Function, chain[i:i + size]))
+                 for i in range(0, len(chain), size)]
+        for part in parts[:-1]:
+            images = checkpoint(part, images, use_reentrant=False, preserve_rng_state=False)
+        return parts[-1](images)
 
     def save_gradients(self):
         gradients = {name: p.grad.contiguous().numpy()

@@ -16,14 +16,15 @@ namespace {
 
 // Pages that a run touches after planning: the code of kernels and libraries, checkpoint files, and
 // a little for each tensor that these hold. Measured over the zoo; see experiments/process-bytes.
-constexpr int64_t kLateBytesOneDnn = 2048 * kKiB;
+constexpr int64_t kLateBytesOneDnn = 1792 * kKiB;
 #ifdef THIMBLE_HAS_ONEDNN
 constexpr int64_t kLateBytesPortable = 1536 * kKiB;  // shared libraries come back in larger pieces
 #else
 constexpr int64_t kLateBytesPortable = 448 * kKiB;  // one static program, its code in order
 #endif
 constexpr int64_t kLateBytesPerTensor = 576;
-constexpr int64_t kLateBytesPaging = 640 * kKiB;  // the stack of the thread that pages, and its code
+constexpr int64_t kLateBytesPaging =
+    640 * kKiB;  // the stack of the thread that pages, and its code
 // Kernels that would run for long are not run to find out.
 constexpr int64_t kMostFlopsPortable = 20'000'000;
 constexpr int64_t kLateBytesNotRun = 64 * kKiB;  // each
@@ -77,20 +78,23 @@ class AddressRange {
 };
 
 // Kernels that run the same code, as far as can be seen from here: a convolution's code depends on
-// its window too.
+// its window and its stride too.
 std::string kind_of(const Schedule& schedule, const Step& step) {
   std::string kind = str_cat(step.op, ' ', step.implementation);
+  int64_t highest = 0, lowest = INT64_MAX;  // of maps, whose ratio is the stride
   for (const auto* ids : {&step.inputs, &step.outputs}) {
     for (BufferId b : *ids) {
-      if (b == kNoBuffer) continue;
+      if (b == kNoBuffer || schedule.buffer(b).shape.rank() != 4) continue;
       const Buffer& buffer = schedule.buffer(b);
-      const bool weights =
-          buffer.category == Category::weights || buffer.category == Category::gradients;
-      if (!weights || buffer.shape.rank() != 4) continue;
-      kind += str_cat(' ', buffer.shape[2], 'x', buffer.shape[3]);
+      if (buffer.category == Category::weights || buffer.category == Category::gradients) {
+        kind += str_cat(' ', buffer.shape[2], 'x', buffer.shape[3]);
+      } else {
+        highest = std::max(highest, buffer.shape[2]);
+        lowest = std::min(lowest, buffer.shape[2]);
+      }
     }
   }
-  return kind;
+  return highest > 0 ? str_cat(kind, ' ', highest / lowest) : kind;
 }
 
 int64_t touched_bytes(const Schedule& schedule, const Step& step) {

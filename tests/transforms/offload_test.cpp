@@ -194,7 +194,9 @@ class Offloaded : public testing::Test {
       const bool pages = techniques.find("offload") != techniques.npos;
       if (pages) bytes = point.at("process_bytes").get<int64_t>() + 512 * kKiB;
     }
-    return bytes;
+    const Finished plan = cli_test::thimble(str_cat("plan --json --budget ", bytes, " --data ") +
+                                            dir_ / "data" + model() + flag());
+    return json::parse(plan.out).value("paged_bytes", 0) > 0 ? bytes : 0;
   }
   std::string flag() const { return " --offload " + dir_.path(); }
 
