@@ -47,8 +47,9 @@ TEST_P(BudgetContract, MeasuredPeakIsWithinThreePercentOfThePlanAndNeverAboveIt)
   const auto planned = report["process_bytes"].get<double>();
   const auto peak = report["peak_rss_bytes"].get<double>();
   EXPECT_LE(peak, planned);
-  // What is resident differs by a few hundred KiB from start to start.
-  EXPECT_GE(peak, planned - std::max(0.03 * planned, 768.0 * kKiB));
+  // What is resident of libraries differs by a few hundred KiB from start to start, and by more
+  // from machine to machine: that is more than 3% of the smallest of these.
+  EXPECT_GE(peak, planned - std::max(0.03 * planned, 1280.0 * kKiB));
   EXPECT_LE(peak, static_cast<double>(budget));
 }
 
