@@ -35,7 +35,7 @@ TEST(CliFrontier, PointsFallInBytesAndRiseInTime) {
 // A fresh process with the point's bytes as its budget finds that plan, or a faster one.
 TEST(CliFrontier, PlanWithThePointsBytesIsNoSlower) {
   if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
-  constexpr int64_t kJitter = 512 << 10;  // from one start of the program to the next
+  constexpr int64_t kJitter = 1 << 20;  // from one start of the program to the next
   const json points = json::parse(thimble("frontier --json" + kPatch).out)["points"];
   int tried = 0;
   for (size_t i = 0; i < points.size(); i += points.size() / 3) {
