@@ -126,6 +126,7 @@ TEST(CompressSaved, ActivationsKeepTheirSigns) {
 
 // The planner's own choice: faster in the same bytes than anything exact, and only when it may.
 TEST(CompressSaved, IsChosenWhenAllowedAndNeeded) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
   PlanRequest request;
   request.forward = small_net("resnet18_cifar", 32);
   request.optimizer = {"sgd", {}};

@@ -262,6 +262,7 @@ bool uses_inverses(const Plan& plan) {
 }
 
 TEST(Invert, ThePlannerFindsItAndPinsIt) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
   PlanRequest request = request_of(small_net("resnet18_cifar", 16, "batch", kLeaky));
   const Plan plan = transforms_test::plan_near_the_smallest(request, {1e11, 1e10, 1e-6}, 1.5);
   EXPECT_TRUE(uses_inverses(plan));

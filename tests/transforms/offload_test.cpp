@@ -148,6 +148,7 @@ TEST(Offload, AStepAllocatesNothing) {
 
 // It writes to storage: only who names a folder wants that, and only where it is faster.
 TEST(Offload, IsUsedOnlyWhereStorageIsGiven) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
   PlanRequest request;
   request.forward = small_net("resnet18_cifar", 32);
   request.optimizer = {"sgd", {}};

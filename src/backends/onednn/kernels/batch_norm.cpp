@@ -212,7 +212,8 @@ class NormInverseKernel : public Kernel {
     args.mean = in(4);
     args.inv_std = in(5);
     args.src = static_cast<S*>(b.outputs[0]);
-    args.mask = static_cast<uint8_t*>(b.outputs[1]);
+    // A node that makes no mask has one output.
+    args.mask = b.outputs.size() > 1 ? static_cast<uint8_t*>(b.outputs[1]) : nullptr;
     return bound([args, parts = parts_] {
       for_parts<S>(args.view, parts, {args.dst, args.addend},
                    [&](int64_t block, int64_t, int64_t first, int64_t last) {
