@@ -2,8 +2,6 @@
 
 #include <type_traits>
 
-#include "base/process_memory.h"
-
 namespace thimble {
 namespace {
 
@@ -62,11 +60,7 @@ void KernelCache::begin(const Graph& graph) {
 KernelChoice KernelCache::choose(const Graph& graph, const Node& node,
                                  const std::vector<Layout>& layouts) {
   const auto [it, fresh] = choices_.try_emplace(key_of(graph, node, layouts));
-  if (fresh) {
-    it->second = backend_->choose(graph, node, layouts);
-    // Making a kernel passes through much code of a library, which need not stay.
-    release_code_pages();
-  }
+  if (fresh) it->second = backend_->choose(graph, node, layouts);
   return it->second;
 }
 

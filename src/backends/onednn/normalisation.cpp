@@ -37,13 +37,13 @@ Layout mask_layout(const vector::View& v) {
   return {"lines", v.images * v.pixels * v.blocks * vector::lanes() / 8};
 }
 
-KernelChoice forward_choice(const Context& c, const vector::View& v) {
+KernelChoice forward_choice(const Context& c, const vector::View& v, size_t mask) {
   KernelChoice choice = plain_choice(c);
   const Layout layout = normalised_layout(c, c.in(0));
   choice.inputs[0] = layout;
   if (c.has(1)) choice.inputs[1] = layout;
   choice.outputs[0] = layout;
-  if (c.makes(3)) choice.outputs[3] = mask_layout(v);
+  if (c.makes(mask)) choice.outputs[mask] = mask_layout(v);
   choice.implementation = vector::kernels().name;
   return choice;
 }

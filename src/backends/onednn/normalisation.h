@@ -15,9 +15,10 @@ Layout normalised_layout(const Context& c, const Shape& s);
 // Bits by line and block: only these kernels read them.
 Layout mask_layout(const vector::View& v);
 
-// Layouts of a forward node (src, addend; dst, mask) and of a backward node (src, diff_dst,
+// Layouts of a forward node or its inverse (src, addend; dst, and a mask as output number `mask`)
+// and of a backward node (src, diff_dst,
 // diff_dst_2, dst, mask; diff_src, diff_addend); the rest plain.
-KernelChoice forward_choice(const Context& c, const vector::View& v);
+KernelChoice forward_choice(const Context& c, const vector::View& v, size_t mask = 3);
 KernelChoice backward_choice(const Context& c, const vector::View& v);
 
 // The addresses of a backward node; `args` comes without any.

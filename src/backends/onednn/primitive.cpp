@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "base/process_memory.h"
 
 namespace thimble::onednn {
 namespace {
@@ -53,6 +54,8 @@ void PrimitiveKernel::add(const dnnl::primitive& primitive, const Desc& scratchp
                           std::vector<Argument> arguments) {
   scratchpad_bytes_ = std::max(scratchpad_bytes_, static_cast<int64_t>(scratchpad.get_size()));
   calls_.push_back({primitive, std::move(arguments), scratchpad});
+  // Making a primitive passes through much code of the library, which need not stay.
+  release_code_pages();
 }
 
 void PrimitiveKernel::add_reorder(const Desc& from_desc, Source from, const Desc& to_desc,

@@ -277,13 +277,7 @@ std::optional<KernelChoice> choose_backward(const Context& c) {
 
 std::optional<KernelChoice> choose_inverse(const Context& c) {
   const vector::View view = view_of(c, c.in(0));
-  KernelChoice choice = plain_choice(c);
-  const Layout layout = normalised_layout(c, c.in(0));
-  choice.inputs[0] = layout;
-  if (c.has(1)) choice.inputs[1] = layout;
-  choice.outputs[0] = layout;
-  if (c.makes(1)) choice.outputs[1] = mask_layout(view);
-  choice.implementation = vector::kernels().name;
+  KernelChoice choice = forward_choice(c, view, 1);
   if (is_bf16(c)) {
     choice.kernel = std::make_shared<NormInverseKernel<Bf16>>(
         with_attributes<vector::NormInverse<Bf16>>(c, view));
