@@ -7,7 +7,7 @@
 
 #include "base/child_task.h"
 #include "base/process_memory.h"
-#include "planner/candidates.h"
+#include "planner/search_apart.h"
 #include "runtime/setup.h"
 
 namespace thimble {
@@ -157,7 +157,7 @@ std::vector<FrontierPoint> frontier(const TrainOptions& options, int most_planne
   Setup setup = prepare(options, true);
   require(setup.machine != Machine{}, "the speed of this machine could not be measured");
   setup.request.budget_bytes = 0;
-  const Candidates all = find_candidates(setup.request, setup.machine);
+  const Candidates all = search_apart(setup.request, setup.machine);
   const std::vector<size_t> chosen = spread(all.useful, most_planned);
   std::vector<FrontierPoint> points = plan_all(setup, all, chosen);
   const std::vector<FrontierPoint> real = points;

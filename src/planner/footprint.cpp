@@ -20,14 +20,14 @@ constexpr int64_t kLateBytesOneDnn = 2048 * kKiB;
 #ifdef THIMBLE_HAS_ONEDNN
 constexpr int64_t kLateBytesPortable = 1536 * kKiB;  // shared libraries come back in larger pieces
 #else
-constexpr int64_t kLateBytesPortable = 448 * kKiB;  // one static program, its code in order
+constexpr int64_t kLateBytesPortable = 512 * kKiB;  // one static program, its code in order
 #endif
 constexpr int64_t kLateBytesPerTensor = 576;
 constexpr int64_t kLateBytesPaging =
     640 * kKiB;  // the stack of the thread that pages, and its code
 // Kernels that would run for long are not run to find out.
 constexpr int64_t kMostFlopsPortable = 20'000'000;
-constexpr int64_t kLateBytesNotRun = 64 * kKiB;  // each
+constexpr int64_t kLateBytesNotRun = 16 * kKiB;  // each
 // What reading rows takes, when no data was named that could be tried.
 constexpr int64_t kReadingBytes = 512 * kKiB;
 

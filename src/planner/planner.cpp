@@ -10,6 +10,7 @@
 #include "memory/check.h"
 #include "planner/candidates.h"
 #include "planner/footprint.h"
+#include "planner/search_apart.h"
 #include "transforms/microbatch.h"
 
 namespace thimble {
@@ -236,7 +237,7 @@ Plan choose_evaluation(const PlanRequest& request, const Machine& machine,
 
 Plan make_plan(PlanRequest request, const Machine& machine) {
   if (request.training) {
-    Candidates candidates = find_candidates(request, machine);
+    Candidates candidates = search_apart(request, machine);
     return make_plan(std::move(request), machine, std::move(candidates));
   }
   return choose_evaluation(request, machine, make_backend(request.backend)->name());
