@@ -78,23 +78,27 @@ void calibrate(const TrainOptions& options) {
 CalibrationReport calibrate_kernels(const TrainOptions& options) {
   require(options.device_file.empty(),
           "only this machine can be measured: leave out the description of another");
-  calibrate(options);
-  if (!options.offload_folder.empty()) measure_storage(options.offload_folder);  // once more
   const int threads = usual_threads(options.threads);
   const std::string backend = make_backend(options.backend)->name();
   CalibrationReport report;
   report.cache_file = machine_cache_file(backend, threads);
   require(!report.cache_file.empty(),
           "there is no folder to keep what is measured: set HOME or XDG_CACHE_HOME");
+  const Machine measured = measure_machine(backend, threads, report.cache_file);
+  require(measured != Machine{}, "this machine could not be measured; try again");
+  keep_machine(report.cache_file, measured);  // says why, where it cannot
+  if (!options.offload_folder.empty()) measure_storage(options.offload_folder);  // once more
   ChildTask child([&] {
     Setup setup = prepare(options, true);
-    require(setup.machine != Machine{}, "this machine could not be measured; try again");
     Machine plain = setup.machine;
     plain.kernels = {};
     const Plan plan = make_plan(std::move(setup.request), setup.machine);
-    require(plan.fits, "the plan takes ", format_bytes(plan.process_bytes), " and does not fit in ",
-            format_bytes(plan.budget_bytes), "; a budget of ",
-            format_bytes(plan.smallest_budget_bytes), " does");
+    if (!plan.fits) {
+      throw DoesNotFit(str_cat("the plan takes ", format_bytes(plan.process_bytes),
+                               " and does not fit in ", format_bytes(plan.budget_bytes),
+                               "; a budget of ", format_bytes(plan.smallest_budget_bytes),
+                               " does"));
+    }
     const Schedule& schedule = plan.train.schedule;
     const std::vector<double> seconds = time_steps(plan, options.offload_folder);
     return str_cat(total_seconds(schedule, seconds), ' ', predict_seconds(schedule, plain), '\n',

@@ -1,13 +1,20 @@
 #pragma once
 
 #include <functional>
+#include <stdexcept>
 #include <string>
 
 namespace thimble {
 
+// A child process was ended by a signal.
+class ChildKilled : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 // Runs `work` in a child process, whose memory and peak are its own, and brings back its text. The
 // child begins as a copy of this process: start it before the first parallel loop, as it does not
-// inherit threads.
+// inherit threads. It ends with this process, in whatever way that ends.
 class ChildTask {
  public:
   // Throws std::runtime_error when the system gives no process.
@@ -16,8 +23,8 @@ class ChildTask {
   ChildTask(const ChildTask&) = delete;
   ChildTask& operator=(const ChildTask&) = delete;
 
-  // Waits. Throws what `work` threw (UserError, or else std::runtime_error with its message), and
-  // std::runtime_error when the child was killed. Once.
+  // Waits. Throws what `work` threw (UserError, DoesNotFit, InternalError, or else
+  // std::runtime_error with its message), and ChildKilled when a signal ended the child. Once.
   std::string result();
 
  private:

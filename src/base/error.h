@@ -13,6 +13,12 @@ class UserError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What was asked for does not fit the budget: nothing was run. Exit code 3.
+class DoesNotFit : public UserError {
+ public:
+  using UserError::UserError;
+};
+
 // A bug in thimble: an invariant that no input may break. Exit code 1.
 class InternalError : public std::logic_error {
  public:

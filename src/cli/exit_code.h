@@ -26,6 +26,7 @@ inline constexpr const char* kExitCodes =
     "  1  anything else\n";
 
 inline ExitCode exit_code(const std::exception& error) {
+  if (dynamic_cast<const DoesNotFit*>(&error) != nullptr) return kDoesNotFit;
   return dynamic_cast<const UserError*>(&error) != nullptr ? kBadInput : kFailed;
 }
 

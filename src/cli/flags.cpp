@@ -187,6 +187,18 @@ void add_machine_flags(CLI::App& command, TrainOptions& options) {
         }
         require(options.budget_bytes > 0, flag, " is '", text, "', needs more than 0 bytes");
       });
+  add(group, "--threads", "N", "Threads that compute", "all cores",
+      [&options](const std::string& flag, const std::string& text) {
+        options.threads = static_cast<int>(parse_integer(flag, text, 1, kMostThreads));
+      });
+  std::vector<std::string> choices = names_in(list_backends());
+  choices.insert(choices.begin(), "auto");
+  add_choice(group, "--backend", options.backend, choices, "Whose kernels");
+}
+
+// What only training can do to fit.
+void add_fitting_flags(CLI::App& command, TrainOptions& options) {
+  const Group group = {command, "Machine"};
   add(group, "--allow", "NAME,...",
       "What may change the result to fit; see "
       "`thimble list approximations`",
@@ -196,13 +208,6 @@ void add_machine_flags(CLI::App& command, TrainOptions& options) {
   add_text(group, "--offload", "FOLDER", options.offload_folder,
            "Page tensors to a file there to fit: same result; writes to storage in every step",
            "nothing is paged");
-  add(group, "--threads", "N", "Threads that compute", "all cores",
-      [&options](const std::string& flag, const std::string& text) {
-        options.threads = static_cast<int>(parse_integer(flag, text, 1, kMostThreads));
-      });
-  std::vector<std::string> choices = names_in(list_backends());
-  choices.insert(choices.begin(), "auto");
-  add_choice(group, "--backend", options.backend, choices, "Whose kernels");
 }
 
 void add_output_flags(CLI::App& command, Request& request) {
@@ -215,6 +220,7 @@ void add_train_flags(CLI::App& command, Request& request) {
   add_model_flags(command, options.model);
   add_data_flags(command, options.data);
   add_machine_flags(command, options);
+  add_fitting_flags(command, options);
   add_training_flags(command, options);
   add_optimizer_flags(command, options.optimizer);
   add_output_flags(command, request);

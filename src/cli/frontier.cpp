@@ -1,5 +1,6 @@
 #include "report/frontier.h"
 
+#include "base/bytes.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/output_file.h"
@@ -32,7 +33,12 @@ ExitCode run_frontier(const Request& request) {
   if (html.wanted()) html.write(frontier_html(points, request.options, measured));
   print(request.json ? frontier_json(points, measured)
                      : frontier_text(points, request.options, measured, {locale_is_utf8()}));
-  return kDone;
+  const int64_t budget = request.options.budget_bytes;
+  const int64_t smallest = points.back().process_bytes;
+  if (budget == 0 || smallest <= budget) return kDone;
+  note(str_cat("thimble: none of these fits in ", format_bytes(budget), "; the smallest takes ",
+               format_bytes(smallest)));
+  return kDoesNotFit;
 }
 
 }  // namespace

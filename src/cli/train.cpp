@@ -1,6 +1,7 @@
 #include <chrono>
 #include <filesystem>
 
+#include "base/child_task.h"
 #include "base/process_memory.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
@@ -86,7 +87,15 @@ ExitCode run_train(const Request& request) {
     note("run folder: " + options.run_folder + "\n");
   }
   const Interrupt interrupt;
-  const TrainReport report = train_with_progress(options, interrupt);
+  TrainReport report;
+  try {
+    report = train_with_progress(options, interrupt);
+  } catch (const ChildKilled&) {
+    // Ctrl-C goes to all processes of the terminal: to the planner's search as well.
+    if (interrupt.signal() == 0) throw;
+    note("thimble: interrupted while planning; nothing was run\n");
+    return static_cast<ExitCode>(kSignalled + interrupt.signal());
+  }
   const PlanReport& plan = report.plan;
   if (request.json) print(to_json(report));
   if (report.interrupted) {

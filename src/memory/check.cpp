@@ -12,6 +12,49 @@ struct Place {
 
 bool intersects(Place a, Place b) { return a.begin < b.end && b.begin < a.end; }
 
+// Transfers to and from the page file, which go on while other steps run. The tensor that a start
+// makes stands for its transfer, and goes into the end's step.
+class Transfers {
+ public:
+  // A fault in words, or nothing.
+  std::string visit(const Step& step) {
+    switch (step.paging) {
+      case Paging::start_write:
+        under_way_[step.outputs[0]] = step.outputs[0];
+        page_of_[step.outputs[0]] = step.outputs[0];
+        return "";
+      case Paging::start_read: {
+        const auto page = page_of_.find(step.inputs[0]);
+        if (page == page_of_.end()) return "reads a page that nobody wrote";
+        for (const auto& [transfer, other] : under_way_) {
+          if (other == page->second) return "reads a page that another transfer is still at";
+        }
+        under_way_[step.outputs[0]] = page->second;
+        return "";
+      }
+      case Paging::end_write:
+        if (!under_way_.contains(step.inputs[1])) return "ends a transfer that is not under way";
+        page_of_[step.outputs[0]] = page_of_[step.inputs[1]];
+        under_way_.erase(step.inputs[1]);
+        return "";
+      case Paging::end_read:
+        return under_way_.erase(step.inputs[0]) > 0 ? "" : "ends a transfer that is not under way";
+      case Paging::none:
+        break;
+    }
+    for (BufferId in : step.inputs) {
+      if (under_way_.contains(in)) return "reads what has not arrived";
+    }
+    return "";
+  }
+
+  bool all_ended() const { return under_way_.empty(); }
+
+ private:
+  std::map<BufferId, BufferId> under_way_;  // the page of each transfer
+  std::map<BufferId, BufferId> page_of_;    // by what stands for it: that of its writing
+};
+
 class Walk {
  public:
   Walk(const Schedule& schedule, const MemoryPlan& plan) : schedule_(schedule), plan_(plan) {
@@ -28,6 +71,7 @@ class Walk {
 
   std::vector<std::string> run() {
     for (size_t s = 0; s < schedule_.steps.size(); ++s) visit(s);
+    if (!transfers_.all_ended()) fault("a page is still on its way when the step has ended");
     // The next step of training reads the persistent tensors again.
     for (BufferId b = 0; b < static_cast<BufferId>(schedule_.buffers.size()); ++b) {
       if (schedule_.buffer(b).persistent && !owner_.contains(b)) {
@@ -123,6 +167,8 @@ class Walk {
         fault(where, " reads ", schedule_.buffer(in).name, ", whose bytes are gone");
       }
     }
+    const std::string misuse = transfers_.visit(step);
+    if (!misuse.empty()) fault(where, " ", misuse);
     std::vector<Place> written;
     for (size_t k = 0; k < step.outputs.size(); ++k) {
       if (step.outputs[k] != kNoBuffer) write(step, k, where, written);
@@ -173,6 +219,7 @@ class Walk {
   const Schedule& schedule_;
   const MemoryPlan& plan_;
   std::map<BufferId, Place> owner_;
+  Transfers transfers_;
   std::vector<std::pair<std::string, Place>> reserved_;
   std::vector<std::string> faults_;
 };

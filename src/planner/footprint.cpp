@@ -16,18 +16,20 @@ namespace {
 
 // Pages that a run touches after planning: the code of kernels and libraries, checkpoint files, and
 // a little for each tensor that these hold. Measured over the zoo; see experiments/process-bytes.
-constexpr int64_t kLateBytesOneDnn = 2048 * kKiB;
+constexpr int64_t kLateBytesOneDnn = 1152 * kKiB;
 #ifdef THIMBLE_HAS_ONEDNN
-constexpr int64_t kLateBytesPortable = 1536 * kKiB;  // shared libraries come back in larger pieces
+constexpr int64_t kLateBytesPortable = 704 * kKiB;  // shared libraries come back in larger pieces
 #else
-constexpr int64_t kLateBytesPortable = 512 * kKiB;  // one static program, its code in order
+constexpr int64_t kLateBytesPortable = 64 * kKiB;  // one static program, its code in order
 #endif
 constexpr int64_t kLateBytesPerTensor = 576;
 constexpr int64_t kLateBytesPaging =
     640 * kKiB;  // the stack of the thread that pages, and its code
 // Kernels that would run for long are not run to find out.
 constexpr int64_t kMostFlopsPortable = 20'000'000;
-constexpr int64_t kLateBytesNotRun = 16 * kKiB;  // each
+constexpr int64_t kLateBytesNotRunPortable = 16 * kKiB;  // each
+constexpr int64_t kLateBytesNotRunOneDnn = 64 * kKiB;
+constexpr int64_t kBytesOfBoundKernel = 2 * kKiB;  // that is not bound to find out
 // What reading rows takes, when no data was named that could be tried.
 constexpr int64_t kReadingBytes = 512 * kKiB;
 
@@ -69,7 +71,7 @@ class AddressRange {
   AddressRange& operator=(const AddressRange&) = delete;
 
   std::byte* data() const { return data_; }
-  // oneDNN zeroes the padding of what it binds.
+  // After what was touched: oneDNN zeroes the padding of what it binds.
   void forget() { madvise(data_, bytes_, MADV_DONTNEED); }
 
  private:
@@ -78,14 +80,17 @@ class AddressRange {
 };
 
 // Kernels that run the same code, as far as can be seen from here: a convolution's code depends on
-// its window and its stride too.
+// its window and its stride too, and oneDNN fills padded channels with zeros by a primitive that it
+// makes when it first needs it.
 std::string kind_of(const Schedule& schedule, const Step& step) {
   std::string kind = str_cat(step.op, ' ', step.implementation);
+  bool padded = false;
   int64_t highest = 0, lowest = INT64_MAX;  // of maps, whose ratio is the stride
   for (const auto* ids : {&step.inputs, &step.outputs}) {
     for (BufferId b : *ids) {
       if (b == kNoBuffer || schedule.buffer(b).shape.rank() != 4) continue;
       const Buffer& buffer = schedule.buffer(b);
+      padded = padded || buffer.bytes > buffer.shape.elements() * element_bytes(buffer.type);
       if (buffer.category == Category::weights || buffer.category == Category::gradients) {
         kind += str_cat(' ', buffer.shape[2], 'x', buffer.shape[3]);
       } else {
@@ -94,6 +99,7 @@ std::string kind_of(const Schedule& schedule, const Step& step) {
       }
     }
   }
+  if (padded) kind += " padded";
   return highest > 0 ? str_cat(kind, ' ', highest / lowest) : kind;
 }
 
@@ -115,41 +121,46 @@ struct Smallest {
 }  // namespace
 
 int64_t measure_fixed_bytes(const std::vector<const Program*>& programs, int64_t arena_bytes,
-                            const std::string& backend, const std::function<void()>& warm_up) {
+                            const std::string& backend, int64_t most_touched,
+                            const std::function<void()>& warm_up) {
   AddressRange arena(arena_bytes);
+  int64_t not_counted = 0;
   std::vector<std::unique_ptr<BoundKernel>> bound;
   std::map<std::string, Smallest> kinds;
   for (const Program* p : programs) {
     const Addresses addresses = addresses_in(arena.data(), p->memory);
     for (size_t s = 0; s < p->schedule.steps.size(); ++s) {
       const Step& step = p->schedule.steps[s];
-      bound.push_back(bind_step(p->schedule, s, addresses));
-      if (step.paging != Paging::none) continue;  // there is no file yet
-      Smallest& smallest = kinds[kind_of(p->schedule, step)];
       const int64_t bytes = touched_bytes(p->schedule, step);
-      if (smallest.kernel == nullptr || bytes < smallest.bytes) {
-        smallest = {bytes, step.flops, bound.back().get()};
+      BoundKernel* kernel = nullptr;
+      if (bytes <= most_touched) {
+        kernel = bound.emplace_back(bind_step(p->schedule, s, addresses)).get();
+        arena.forget();
+      } else {
+        not_counted += kBytesOfBoundKernel;
       }
+      if (step.paging != Paging::none) continue;  // there is no file yet
+      const auto [it, fresh] = kinds.try_emplace(kind_of(p->schedule, step));
+      if (fresh || bytes < it->second.bytes) it->second = {bytes, step.flops, kernel};
     }
   }
-  arena.forget();
   start_threads();
-  if (warm_up) warm_up();
   release_what_is_done();
+  if (warm_up) warm_up();
+  release_free_heap();
   // One run of each kind of kernel makes its code resident, so that it is counted.
-  int64_t not_run = 0;
+  const bool portable = backend == "portable";
   for (const auto& [kind, smallest] : kinds) {
-    if (backend == "portable" && smallest.flops > kMostFlopsPortable) {
-      ++not_run;
+    if (smallest.kernel == nullptr || (portable && smallest.flops > kMostFlopsPortable)) {
+      not_counted += portable ? kLateBytesNotRunPortable : kLateBytesNotRunOneDnn;
       continue;
     }
     smallest.kernel->run();
     arena.forget();
   }
   const int64_t reading = warm_up ? 0 : kReadingBytes;
-  return round_up(
-      resident_bytes() + late_bytes(backend, programs) + not_run * kLateBytesNotRun + reading,
-      4 * kKiB);
+  return round_up(resident_bytes() + late_bytes(backend, programs) + not_counted + reading,
+                  4 * kKiB);
 }
 
 }  // namespace thimble

@@ -22,6 +22,8 @@ constexpr int64_t kStartJitter = 512 * kKiB;
 constexpr int64_t kPlanningJitter = 1024 * kKiB;
 // So much more may the kernels of another microbatch take, and its scratch.
 constexpr int64_t kOtherKernels = 2048 * kKiB;
+// A plan without a budget touches no more at a time to find out what it takes.
+constexpr int64_t kMostTouched = 256 * kMiB;
 constexpr size_t kPeakTensors = 8;
 
 // Checkpoint files hold plain tensors: each is brought there through free bytes of the arena.
@@ -65,14 +67,22 @@ void describe_peak(Plan& plan, const Program& program) {
   plan.peak_step = str_cat(name_of(step.phase), " ", step.op, " ", step.name);
 }
 
-void measure_process(Plan& plan, const std::string& backend, const PlanRequest& request) {
-  plan.fixed_bytes = measure_fixed_bytes({&plan.train, &plan.evaluate}, plan.arena_bytes, backend,
-                                         request.warm_up);
-  // Planning itself may have needed more than the arena will: the peak remembers it.
-  plan.fixed_bytes = std::max(plan.fixed_bytes, peak_resident_bytes() - plan.arena_bytes);
+void take_fixed_bytes(Plan& plan, int64_t bytes, int64_t budget_bytes) {
+  plan.fixed_bytes = bytes;
   plan.process_bytes = plan.fixed_bytes + plan.arena_bytes;
-  plan.budget_bytes = request.budget_bytes;
-  plan.fits = request.budget_bytes == 0 || plan.process_bytes <= request.budget_bytes;
+  plan.budget_bytes = budget_bytes;
+  plan.fits = budget_bytes == 0 || plan.process_bytes <= budget_bytes;
+}
+
+void measure_process(Plan& plan, const std::string& backend, const PlanRequest& request) {
+  // A refusal keeps to the budget as well.
+  const int64_t room = request.budget_bytes - resident_bytes() - kPlanningJitter;
+  const int64_t most_touched = request.budget_bytes > 0 ? room : kMostTouched;
+  plan.fixed_bytes = measure_fixed_bytes({&plan.train, &plan.evaluate}, plan.arena_bytes, backend,
+                                         most_touched, request.warm_up);
+  // Planning itself may have needed more than the arena will: the peak remembers it.
+  const int64_t so_far = peak_resident_bytes() - plan.arena_bytes;
+  take_fixed_bytes(plan, std::max(plan.fixed_bytes, so_far), request.budget_bytes);
 }
 
 int64_t smallest_budget(const Plan& plan) {
@@ -248,10 +258,11 @@ Plan make_plan(PlanRequest request, const Machine& machine, Candidates candidate
   Plan plan = choose(request, machine, backend, candidates);
   request.forward = {};
   candidates = {};
-  // Without the graphs of the search it takes less. What fitted with them still does.
+  // Without the graphs it takes less. What fitted with them still does.
   const bool fitted = plan.fits;
+  const int64_t fixed_bytes = plan.fixed_bytes;
   measure_process(plan, backend, request);
-  plan.fits = plan.fits || fitted;
+  if (fitted && !plan.fits) take_fixed_bytes(plan, fixed_bytes, request.budget_bytes);
   if (fitted) {
     plan.smallest_budget_bytes = std::min(plan.smallest_budget_bytes, smallest_budget(plan));
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -47,6 +48,8 @@ std::string measured_table(const std::vector<FrontierPoint>& points,
 }  // namespace
 
 MeasuredPoints read_points(const std::string& file) {
+  require(!std::filesystem::is_directory(file), file,
+          ": is a folder; needed a JSON file with measured points such as ", kForm);
   std::ifstream in(file);
   require(static_cast<bool>(in), file, ": cannot read measured points");
   const Json json = Json::parse(in, nullptr, false);

@@ -1,6 +1,5 @@
 #include "runtime/device.h"
 
-#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -11,14 +10,17 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr const char* kExample = R"({"gflops": 20, "gb_per_s": 4, "kernel_us": 10})";
+// Beyond these no device is meant, and a predicted time would be 0 or endless.
+constexpr double kLeast = 1e-4;
+constexpr double kMost = 1e7;
 constexpr double kUsualKernelMicroseconds = 5;
 
-double positive(const Json& json, const std::string& file, const char* name, double absent) {
+double figure(const Json& json, const std::string& file, const char* name, double absent) {
   const auto it = json.find(name);
   if (it == json.end() && absent > 0) return absent;
   const double value = it != json.end() && it->is_number() ? it->get<double>() : 0;
-  require(std::isfinite(value) && value > 0, file, ": needs \"", name,
-          "\", a positive number, such as ", kExample);
+  require(value >= kLeast && value <= kMost, file, ": needs \"", name, "\", a number from ", kLeast,
+          " to ", kMost, ", such as ", kExample);
   return value;
 }
 
@@ -39,10 +41,10 @@ Machine read_device(const std::string& file) {
             "\"storage_mb_per_s\" and "
             "\"name\"");
   }
-  Machine m = {positive(json, file, "gflops", 0) * 1e9, positive(json, file, "gb_per_s", 0) * 1e9,
-               positive(json, file, "kernel_us", kUsualKernelMicroseconds) / 1e6};
+  Machine m = {figure(json, file, "gflops", 0) * 1e9, figure(json, file, "gb_per_s", 0) * 1e9,
+               figure(json, file, "kernel_us", kUsualKernelMicroseconds) / 1e6};
   if (json.contains("storage_mb_per_s")) {
-    const double speed = positive(json, file, "storage_mb_per_s", 0) * 1e6;
+    const double speed = figure(json, file, "storage_mb_per_s", 0) * 1e6;
     m.storage = {speed, speed, 0};
   }
   return m;

@@ -184,7 +184,8 @@ class Timetable {
       const double begin = std::min(storage_needed, time_[r->first]) - transfer_time(*p);
       size_t earliest = p->written;
       for (const Return& other : p->returns) {
-        if (other.last < r->first) earliest = std::max(earliest, other.last + 1);
+        // One more: `before` moves a start to the front of two gradients.
+        if (other.last < r->first) earliest = std::max(earliest, other.last + 2);
       }
       while (r->start > earliest && time_[r->start] > begin && has_room(*p, r->start - 1)) {
         live_[--r->start] += p->bytes;

@@ -193,6 +193,87 @@ TEST(FindFaults, ATensorThatIsReadBeforeItIsMade) {
   EXPECT_EQ(find_faults(m.schedule(), m.plan())[0], "step 0 (op 0) reads a, whose bytes are gone");
 }
 
+// data -> x, written to a page and read back as y, while steps run between each start and its end.
+struct Paged {
+  ScheduleMaker m;
+  BufferId data = m.buffer("data", 64, true), x = m.buffer("x", 64), z = m.buffer("z", 64);
+  BufferId leaving = m.buffer("leaving", 4), page = m.buffer("page", 4);
+  BufferId arriving = m.buffer("arriving", 64), y = m.buffer("y", 64);
+  Paged() {
+    m.step({data}, {x});
+    paging(Paging::start_write, {x}, {leaving});
+    m.step({data}, {z});
+    paging(Paging::end_write, {x, leaving}, {page});
+    paging(Paging::start_read, {page}, {arriving});
+    m.step({z}, {m.buffer("more", 64)});
+    paging(Paging::end_read, {arriving}, {y});
+    m.step({y, z}, {data});
+  }
+  void paging(Paging what, std::vector<BufferId> inputs, std::vector<BufferId> outputs) {
+    m.step(std::move(inputs), std::move(outputs));
+    m.schedule().steps.back().paging = what;
+  }
+  Step& step(size_t s) { return m.schedule().steps[s]; }
+  void without(size_t s) {
+    auto& steps = m.schedule().steps;
+    steps.erase(steps.begin() + static_cast<std::ptrdiff_t>(s));
+  }
+  void swap(size_t a, size_t b) { std::swap(step(a), step(b)); }
+  void expect_fault(const std::string& words) {
+    std::string all;
+    for (const std::string& f : find_faults(m.schedule(), m.plan())) all += f + '\n';
+    EXPECT_NE(all.find(words), all.npos) << "no fault says '" << words << "':\n" << all;
+  }
+};
+
+TEST(FindFaults, PagesThatAreWrittenAndReadInTurnAreSound) {
+  Paged p;
+  EXPECT_EQ(find_faults(p.m.schedule(), p.m.plan()), std::vector<std::string>{});
+}
+
+TEST(FindFaults, APageThatIsReadBeforeItIsWritten) {
+  Paged p;
+  p.step(4).inputs = {p.leaving};
+  p.swap(3, 4);
+  p.expect_fault("reads a page that another transfer is still at");
+}
+
+TEST(FindFaults, APageThatNobodyWrote) {
+  Paged p;
+  p.step(4).inputs = {p.data};
+  p.expect_fault("reads a page that nobody wrote");
+}
+
+TEST(FindFaults, TwoReadsOfOnePageAtOnce) {
+  Paged p;
+  const BufferId second = p.m.buffer("second", 64);
+  p.paging(Paging::start_read, {p.page}, {second});
+  auto& steps = p.m.schedule().steps;
+  std::rotate(steps.begin() + 5, steps.end() - 1, steps.end());
+  p.expect_fault("reads a page that another transfer is still at");
+}
+
+TEST(FindFaults, ATransferThatNobodyEnds) {
+  Paged writing, reading;
+  writing.without(3);
+  writing.expect_fault("reads page, whose bytes are gone");
+  reading.step(7).inputs = {reading.z};
+  reading.without(6);
+  reading.expect_fault("still on its way when the step has ended");
+}
+
+TEST(FindFaults, ATransferThatEndsTwice) {
+  Paged p;
+  p.step(5) = p.step(6);
+  p.expect_fault("ends a transfer that is not under way");
+}
+
+TEST(FindFaults, WhatIsReadBeforeItHasArrived) {
+  Paged p;
+  p.step(5).inputs = {p.arriving};
+  p.expect_fault("reads what has not arrived");
+}
+
 TEST(CheckPlan, ThrowsTheFirstFaults) {
   Example e;
   e.scratch(3).offset = e.block(e.a).offset;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/bytes.h"
+#include "ops/core/builder.h"
 #include "planner/planner.h"
 #include "runtime/fixtures.h"
 #include "support/allocations.h"
@@ -102,6 +103,34 @@ TEST(Offload, NobodyReadsWhatHasNotArrived) {
     }
   }
   EXPECT_GE(arriving.size(), 20u);
+}
+
+// What waits is read by the weight gradient of a late convolution, whose input gradient comes next,
+// and again at the end: the second reading may not start before the first has ended.
+TEST(Offload, ReadsOnePageTwiceOneAfterTheOther) {
+  GraphBuilder b("skip");
+  const auto conv = [&](const std::string& name, TensorId x, int64_t channels = 1) {
+    return b.layer("conv2d", name, {x},
+                   {{"out_channels", channels},
+                    {"kernel", std::vector<int64_t>{3, 3}},
+                    {"padding", std::vector<int64_t>{1, 1, 1, 1}}});
+  };
+  const TensorId x = b.layer("relu", "early", {conv("stem", b.images({4, 3, 64, 64}), 8)});
+  TensorId z = x;
+  for (int i = 0; i < 6; ++i) z = b.layer("tanh", str_cat("act", i), {conv(str_cat("conv", i), z)});
+  TensorId y = b.layer("add", "sum", {conv("late", x), z});
+  for (int i = 0; i < 4; ++i) y = b.layer("tanh", str_cat("top", i), {y});
+  y = b.layer("tanh", "wide_act", {conv("wide", y, 64)});  // a peak, with room elsewhere
+  y = b.layer("flatten", "flatten", {b.layer("global_average_pool", "pool", {y})});
+  b.classify(b.layer("linear", "fc", {y}, {{"out_features", int64_t{10}}}));
+  const Graph plain = training_graph(b.graph());
+  const Graph paged = offload(plain, 100);
+  const int64_t twice = count_of(paged, "page_in") - count_of(paged, "page_out");
+  EXPECT_GE(twice, 1) << "no page is read twice";
+  for (const std::string& backend : backend_names()) {
+    const auto expected = trained_state(plain, plain, backend);
+    EXPECT_TRUE(trained_state(paged, plain, backend) == expected) << backend;
+  }
 }
 
 TEST(Offload, LeavesSmallTensorsInMemory) {
