@@ -203,7 +203,8 @@ struct TrainReport {
 
 struct EvalReport {
   PlanReport plan;
-  bool evaluated = false;  // false: the plan did not fit
+  bool evaluated = false;    // false: the plan did not fit
+  std::string weights_file;  // the trained model, or the last checkpoint of a run that goes on
   int64_t peak_rss_bytes = 0;
   int64_t examples = 0;
   double samples_per_second = 0;
@@ -230,6 +231,10 @@ struct LayerProfile {
 // `offload_folder`, what the device under it does is measured as well.
 void calibrate(const TrainOptions& options);
 
+// The functions below search for plans in a child process as well, bring OpenMP to the threads that
+// are asked for, and give free heap and the pages of code back to the system: they are made for a
+// process of their own. Once one of them has computed, `calibrate` and `frontier` come too late.
+
 // What `calibrate_kernels` found.
 struct CalibrationReport {
   int64_t kernels = 0;          // kinds of work that were timed
@@ -239,7 +244,7 @@ struct CalibrationReport {
 };
 // Runs a few steps of the plan in a child process, in its budget, and keeps what each kernel took
 // in the user's cache folder: plans of this model, and less exactly of others, then predict their
-// time well. Needs no data. Throws UserError when the plan does not fit.
+// time well. Needs no data. Throws UserError when the plan does not fit the budget.
 CalibrationReport calibrate_kernels(const TrainOptions& options);
 
 // Does it fit, and how fast will it be? Needs no data: `data.path` may be empty.
@@ -261,8 +266,8 @@ std::vector<LayerProfile> profile(const TrainOptions& options);
 TrainReport train(const TrainOptions& options,
                   const std::function<void(const Progress&)>& on_progress = {},
                   const std::function<bool()>& should_stop = {});
-// Evaluates the trained model in `options.run_folder` on the test split of its data, or of
-// `options.data.path` when that is given.
+// Evaluates the model in `options.run_folder` on the test split of its data, or of
+// `options.data.path` when that is given. Of a run that has not ended: its last checkpoint.
 EvalReport evaluate(const TrainOptions& options);
 
 // Names and one-sentence summaries.

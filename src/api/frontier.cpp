@@ -39,13 +39,13 @@ FrontierPoint unpack(const std::string& text) {
 }
 
 // As a fresh process would plan the candidate; runs in a child.
-FrontierPoint planned(const Setup& setup, const Candidates& all, size_t i, int64_t search_peak) {
+FrontierPoint planned(const Setup& setup, const Candidates& all, size_t i, int64_t peak_before) {
   const Plan plan = make_plan(setup.request, setup.machine, {all.plain, {all.useful[i]}});
   PlanReport r = report_of(plan);
   // What it saves beside the plain plan: a frontier shows that by itself.
   std::erase_if(r.techniques, [](const std::string& t) { return t.starts_with("about "); });
-  // A child's own peak begins at the fork: the search before it counts as well.
-  return {true,          std::max(r.process_bytes, search_peak),
+  // A child's own peak begins at the fork: what this process took before counts as well.
+  return {true,          std::max(r.process_bytes, peak_before),
           r.arena_bytes, r.predicted_step_seconds,
           r.promise,     r.techniques};
 }
@@ -80,7 +80,7 @@ std::vector<size_t> spread(const std::vector<Candidate>& all, int count) {
 std::vector<FrontierPoint> plan_all(const Setup& setup, const Candidates& all,
                                     const std::vector<size_t>& chosen) {
   release_what_is_done();
-  const int64_t search_peak = peak_resident_bytes();
+  const int64_t peak_before = peak_resident_bytes();
   const auto children = static_cast<size_t>(std::min(usual_threads(0), kMostChildren));
   std::deque<std::unique_ptr<ChildTask>> running;
   std::vector<FrontierPoint> points;
@@ -88,7 +88,7 @@ std::vector<FrontierPoint> plan_all(const Setup& setup, const Candidates& all,
     while (next < chosen.size() && running.size() < children) {
       const size_t i = chosen[next++];
       running.push_back(std::make_unique<ChildTask>(
-          [&, i] { return pack(planned(setup, all, i, search_peak)); }));
+          [&, i] { return pack(planned(setup, all, i, peak_before)); }));
     }
     points.push_back(unpack(running.front()->result()));
     running.pop_front();

@@ -26,6 +26,9 @@ void open_folder(const TrainOptions& options, std::optional<RunLock>& lock) {
   if (options.resume) {
     require(folder.has_checkpoint() || folder.has_options(), options.run_folder,
             " holds no run to resume; leave --resume out to begin one");
+    require(folder.has_checkpoint() || !folder.has_metrics(), options.run_folder,
+            " holds the metrics of a run, but no checkpoint to go on from; hint: put its "
+            "checkpoint.safetensors back, or begin another run from its weights with --init");
     check_resumable(folder.read_options(), options);
     return;
   }

@@ -142,7 +142,8 @@ void PageFile::wait(int64_t page) {
 void PageFile::flush() {
   std::unique_lock lock(mutex_);
   ended_.wait(lock, [&] { return count_ == 0; });
-  ::fdatasync(file_);
+  require(::fdatasync(file_) == 0, folder_,
+          ": cannot write the pages of --offload: ", std::strerror(errno));
   ::posix_fadvise(file_, 0, 0, POSIX_FADV_DONTNEED);
 }
 

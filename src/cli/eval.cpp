@@ -32,10 +32,12 @@ void add_eval_command(CLI::App& app, Request& request) {
       *app.add_subcommand("eval", "Loss and accuracy of a trained model on the test split");
   TrainOptions& options = request.options;
   const Group group = {command, "Model and data"};
-  add_text(group, "--run", "FOLDER", options.run_folder, "What `thimble train` has left");
+  add_text(group, "--run", "FOLDER", options.run_folder,
+           "What `thimble train` has left, or is still at: then its last checkpoint");
   add_text(group, "--data", "NAME|FOLDER", options.data.path, "Other examples", "the run's");
   add_switch(group, "--skip-bad", options.data.skip_bad,
              "Go on when a file is broken, and count it");
+  add_decode_flag(command, options.data);
   add_machine_flags(command, options);
   add_output_flags(command, request);
   command.footer(std::string(kExamples) + kExitCodes);

@@ -126,6 +126,27 @@ void add_model_flags(CLI::App& command, ModelChoice& model) {
             "`thimble list models`; may be given several times");
 }
 
+// More than 0.
+int64_t parse_bytes_of(const std::string& flag, const std::string& text) {
+  int64_t bytes = 0;
+  try {
+    bytes = parse_bytes(text);
+  } catch (const UserError& e) {
+    throw UserError(str_cat(flag, ": ", e.what()));
+  }
+  require(bytes > 0, flag, " is '", text, "', needs more than 0 bytes");
+  return bytes;
+}
+
+void add_decode_flag(CLI::App& command, DataChoice& data) {
+  const Group group = {command, "Data"};
+  add(group, "--decode-memory", "BYTES",
+      "For decoding one picture; a progressive JPEG takes about 4 bytes a pixel",
+      format_bytes(data.decode_bytes), [&data](const std::string& flag, const std::string& text) {
+        data.decode_bytes = parse_bytes_of(flag, text);
+      });
+}
+
 void add_data_flags(CLI::App& command, DataChoice& data) {
   const Group group = {command, "Data"};
   add_text(group, "--data", "NAME|FOLDER", data.path,
@@ -134,6 +155,7 @@ void add_data_flags(CLI::App& command, DataChoice& data) {
   add_integer(group, "--crop", data.crop_pad, 0, 1024,
               "Shift training images at random by at most N pixels");
   add_switch(group, "--skip-bad", data.skip_bad, "Go on when a file is broken, and count it");
+  add_decode_flag(command, data);
 }
 
 void add_optimizer_flags(CLI::App& command, OptimizerChoice& optimizer) {
@@ -180,12 +202,7 @@ void add_machine_flags(CLI::App& command, TrainOptions& options) {
   const Group group = {command, "Machine"};
   add(group, "--budget", "BYTES", "Peak memory of the whole process, such as 96MiB", "no bound",
       [&options](const std::string& flag, const std::string& text) {
-        try {
-          options.budget_bytes = parse_bytes(text);
-        } catch (const UserError& e) {
-          throw UserError(str_cat(flag, ": ", e.what()));
-        }
-        require(options.budget_bytes > 0, flag, " is '", text, "', needs more than 0 bytes");
+        options.budget_bytes = parse_bytes_of(flag, text);
       });
   add(group, "--threads", "N", "Threads that compute", "all cores",
       [&options](const std::string& flag, const std::string& text) {

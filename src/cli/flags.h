@@ -12,6 +12,7 @@ void add_model_flags(CLI::App& command, ModelChoice& model);
 void add_data_flags(CLI::App& command, DataChoice& data);
 void add_optimizer_flags(CLI::App& command, OptimizerChoice& optimizer);
 void add_training_flags(CLI::App& command, TrainOptions& options);
+void add_decode_flag(CLI::App& command, DataChoice& data);
 void add_machine_flags(CLI::App& command, TrainOptions& options);
 void add_fitting_flags(CLI::App& command, TrainOptions& options);
 void add_output_flags(CLI::App& command, Request& request);

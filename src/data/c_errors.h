@@ -50,11 +50,11 @@ bool guarded(CReader& reader, const Body& body) {
 [[noreturn]] inline void fail_reading(const CReader& reader, const char* kind, int64_t height,
                                       int64_t width) {
   if (!reader.out_of_memory) reader.file->fail("broken ", kind, ": ", reader.message.data());
-  reader.file->fail(kind, " of ", width, "x", height, " needs at least ",
-                    format_bytes(static_cast<int64_t>(reader.pool->needed())),
-                    " to decode; decode_bytes is ",
-                    format_bytes(static_cast<int64_t>(reader.pool->size())),
-                    "; hint: raise it, or store the picture smaller or line by line");
+  reader.file->fail(
+      kind, " of ", width, "x", height, " needs at least ",
+      format_bytes(static_cast<int64_t>(reader.pool->needed())), " to decode and has ",
+      format_bytes(static_cast<int64_t>(reader.pool->size())),
+      "; hint: give it more (--decode-memory), or store the picture smaller or line by line");
 }
 
 }  // namespace thimble

@@ -77,8 +77,8 @@ IdxHeader read_header(const InputFile& file, int dimensions) {
     header.height = big_endian(&start[8]);
     header.width = big_endian(&start[12]);
   }
-  require(header.count > 0 && header.height > 0 && header.width > 0 &&
-              header.height * header.width <= kMaxImageBytes,
+  require(header.count > 0, file.path(), ": holds no examples; needs at least 1");
+  require(header.height > 0 && header.width > 0 && header.height <= kMaxImageBytes / header.width,
           file.path(), ": ", header.count, " x ", header.height, " x ", header.width,
           " is not a usable size");
   const int64_t needed = header.header_bytes + header.count * header.height * header.width;

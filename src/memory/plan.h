@@ -47,8 +47,7 @@ struct Reservation {
   Category category = Category::data;
 };
 
-// Live ranges, in-place sharing and offsets. `persistent_order` gives offsets at the bottom by name
-// (empty: this schedule's own): schedules that share an arena agree on their common buffers.
+// A place at the bottom of the arena, by name: schedules that share an arena agree on these.
 struct PersistentBlock {
   std::string name;
   int64_t bytes = 0;

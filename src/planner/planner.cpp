@@ -24,6 +24,7 @@ constexpr int64_t kPlanningJitter = 1024 * kKiB;
 constexpr int64_t kOtherKernels = 2048 * kKiB;
 // A plan without a budget touches no more at a time to find out what it takes.
 constexpr int64_t kMostTouched = 256 * kMiB;
+constexpr int64_t kLeastTouched = 8 * kMiB;
 constexpr size_t kPeakTensors = 8;
 
 // Checkpoint files hold plain tensors: each is brought there through free bytes of the arena.
@@ -75,9 +76,10 @@ void take_fixed_bytes(Plan& plan, int64_t bytes, int64_t budget_bytes) {
 }
 
 void measure_process(Plan& plan, const std::string& backend, const PlanRequest& request) {
-  // A refusal keeps to the budget as well.
+  // A refusal keeps to the budget as well, if that is one.
   const int64_t room = request.budget_bytes - resident_bytes() - kPlanningJitter;
-  const int64_t most_touched = request.budget_bytes > 0 ? room : kMostTouched;
+  const int64_t most_touched =
+      request.budget_bytes > 0 ? std::max(room, kLeastTouched) : kMostTouched;
   plan.fixed_bytes = measure_fixed_bytes({&plan.train, &plan.evaluate}, plan.arena_bytes, backend,
                                          most_touched, request.warm_up);
   // Planning itself may have needed more than the arena will: the peak remembers it.

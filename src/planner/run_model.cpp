@@ -242,6 +242,7 @@ void RunModel::hoist_updates() {
     int32_t place = -1;
     for (Buffer b : ins(at(i))) place = std::max(place, written_[at(b)]);
     for (Buffer b : outs(at(i))) place = std::max(place, touched_[at(b)]);
+    ensure(place >= 0, "an update reads nothing that the step makes");
     record(i, place);
     hoisted_.emplace_back(place, i);
   }
@@ -310,7 +311,8 @@ void RunModel::measure() {
         }
       }
       if (over >= 0) {
-        if (given < std::size(given_away)) given_away[given++] = over;
+        ensure(given < std::size(given_away), "an op writes over more inputs than any did");
+        given_away[given++] = over;
         const int32_t block = block_of_[at(over)];
         block_of_[at(o)] = block;
         block_last_[at(block)] = std::max(block_last_[at(block)], last_[at(o)]);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -62,8 +63,13 @@ StorageSpeed parse_storage(std::istream& in) {
 
 // As a run does it; what was written is read again, and neither stays in the system's cache.
 StorageSpeed measure(const std::string& folder) {
+  // A small device is measured on what it has.
+  std::error_code unknown;
+  const auto space = std::filesystem::space(folder, unknown);
+  const int64_t pages_free = unknown ? kPages : static_cast<int64_t>(space.available) / kPageBytes;
+  const int64_t most_pages = std::clamp<int64_t>(pages_free / 2, 1, kPages);
   PageFile file(folder);
-  for (int64_t p = 0; p < kPages; ++p) file.book(p, kPageBytes);
+  for (int64_t p = 0; p < most_pages; ++p) file.book(p, kPageBytes);
   file.open();
   std::vector<std::byte> memory(static_cast<size_t>(kPageBytes));
   // Not all the same: some devices and file systems write that faster.
@@ -78,7 +84,7 @@ StorageSpeed measure(const std::string& folder) {
     return std::pair(pages, static_cast<double>(pages * kPageBytes) / seconds_since(begin));
   };
   const auto [written, write_speed] = in_time(
-      kPages,
+      most_pages,
       [&](int64_t page) {
         file.start_write(page, memory.data());
         file.wait(page);
@@ -102,20 +108,24 @@ StorageSpeed known_storage(const std::string& folder) {
   return parse_storage(in);
 }
 
+void keep_storage(const std::string& folder, const StorageSpeed& speed) {
+  const std::string kept = cache_file(folder);
+  if (kept.empty()) return;
+  std::error_code ignored;
+  std::filesystem::create_directories(cache_folder(), ignored);
+  AsideFile file(kept);
+  const std::string line = text_of(speed);
+  file.write(line.data(), std::ssize(line));
+  file.commit();
+}
+
 StorageSpeed measure_storage(const std::string& folder) {
   StorageSpeed speed;
   try {
     ChildTask child([&] { return text_of(measure(folder)); });
     std::istringstream text(child.result());
     speed = parse_storage(text);
-    const std::string kept = cache_file(folder);
-    if (speed == StorageSpeed{} || kept.empty()) return speed;
-    std::error_code ignored;
-    std::filesystem::create_directories(cache_folder(), ignored);
-    AsideFile file(kept);
-    const std::string line = text_of(speed);
-    file.write(line.data(), std::ssize(line));
-    file.commit();
+    if (speed != StorageSpeed{}) keep_storage(folder, speed);
   } catch (const UserError&) {
     if (speed == StorageSpeed{}) throw;  // of the folder; what cannot be kept is measured again
   } catch (const std::exception&) {

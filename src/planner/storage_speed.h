@@ -18,8 +18,11 @@ inline constexpr StorageSpeed kUsualStorage = {3e8, 5e8, 3e-10};
 // What is kept in the user's cache folder of the device that `folder` is on; all zero when it was
 // not measured, or by another thimble or on another machine.
 StorageSpeed known_storage(const std::string& folder);
-// Measures it, in a child process and at most two seconds, and keeps it. All zero when measuring
+// Measures it, in a child process and about two seconds, and keeps it. All zero when measuring
 // failed for another reason than the folder. UserError when no file can be made there.
 StorageSpeed measure_storage(const std::string& folder);
+
+// As `measure_storage` does with what it measured. UserError when it cannot be kept.
+void keep_storage(const std::string& folder, const StorageSpeed& speed);
 
 }  // namespace thimble

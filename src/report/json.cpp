@@ -77,6 +77,7 @@ std::string to_json(const EvalReport& r) {
   const auto measured = [&](auto value) { return r.evaluated ? Json(value) : Json(); };
   Json json = plan_json(r.plan);
   json["evaluated"] = r.evaluated;
+  json["weights_file"] = measured(r.weights_file);
   json["peak_rss_bytes"] = measured(r.peak_rss_bytes);
   json["examples"] = measured(r.examples);
   json["samples_per_second"] = measured(r.samples_per_second);

@@ -195,6 +195,20 @@ bool RunFolder::has_checkpoint() const {
   return !path_.empty() && fs::exists(checkpoint_file(), error);
 }
 
+bool RunFolder::has_metrics() const {
+  std::error_code error;
+  const auto bytes = fs::file_size(file("metrics.jsonl"), error);
+  return !error && bytes > 0;
+}
+
+std::string RunFolder::weights_file() const {
+  std::error_code error;
+  if (fs::exists(model_file(), error)) return model_file();
+  require(has_checkpoint(), path_, ": no trained model and no checkpoint is here; hint: name the ",
+          "--run folder of `thimble train`");
+  return checkpoint_file();
+}
+
 bool RunFolder::has_options() const {
   std::error_code error;
   return !path_.empty() && fs::exists(file("run.json"), error);

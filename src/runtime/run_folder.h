@@ -43,7 +43,10 @@ class RunFolder {
   const std::string& path() const { return path_; }
   std::string checkpoint_file() const { return file("checkpoint.safetensors"); }
   std::string model_file() const { return file("model.safetensors"); }
+  // The trained model, or else the last checkpoint. Throws UserError when there is neither.
+  std::string weights_file() const;
   bool has_checkpoint() const;
+  bool has_metrics() const;  // of at least one epoch
   bool has_options() const;  // a run was begun here
 
   // All options but `run_folder` and `resume`, which belong to the call and not to the run: they

@@ -35,7 +35,7 @@ TEST(CliCalibrate, PlansThenPredictWhatWasMeasured) {
 
 TEST(CliCalibrate, RefusesABudgetInWhichNothingRuns) {
   const Finished run = thimble("calibrate --model lenet --budget 1MiB");
-  EXPECT_EQ(run.exit_code, 2);
+  EXPECT_EQ(run.exit_code, 3);
   EXPECT_NE(run.err.find("does not fit in 1.00 MiB; a budget of"), std::string::npos) << run.err;
 }
 

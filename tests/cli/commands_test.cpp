@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <nlohmann/json.hpp>
 
@@ -50,6 +51,18 @@ TEST(CliPlan, SmallestBudgetFitsWhenItIsTried) {
   const json refused = only_json(thimble("plan --json --budget 1MiB" + kLenet));
   const std::string smallest = refused["smallest_budget_bytes"].dump();
   EXPECT_EQ(thimble("plan --json --budget " + smallest + kLenet).exit_code, 0);
+}
+
+// Kernels are tried to find out what they take: not those that take more than there is.
+TEST(CliPlan, RefusesWithinTheBudget) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
+  const Finished refused =
+      thimble("plan --model mobilenet_v1_patch --batch 2048 --threads 1 --json --budget 48MiB");
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_GT(only_json(refused)["arena_bytes"], 512 << 20);
+  rusage used = {};  // the largest of all processes that this test has waited for
+  ASSERT_EQ(::getrusage(RUSAGE_CHILDREN, &used), 0);
+  EXPECT_LE(used.ru_maxrss, 48 << 10);
 }
 
 TEST(CliPlan, TextRefusalNamesBothBudgets) {

@@ -22,10 +22,10 @@ TEST(CliUsage, JsonErrorsAreOneObjectOnStandardOutput) {
     const char* arguments;
     const char* message;
   };
-  for (const Case& c :
-       {Case{"eval --json --run /no/such/run", "/no/such/run/run.json: cannot open: No such file"},
-        Case{"plan --json --bacth 3", "unknown flag '--bacth'"},
-        Case{"plan --json --model $'\\377'", "there is no model called"}}) {
+  for (const Case& c : {Case{"eval --json --run /no/such/run",
+                             "/no/such/run: no trained model and no checkpoint is here"},
+                        Case{"plan --json --bacth 3", "unknown flag '--bacth'"},
+                        Case{"plan --json --model $'\\377'", "there is no model called"}}) {
     const Finished run = thimble(c.arguments);
     EXPECT_EQ(run.exit_code, 2);
     EXPECT_CONTAINS(run.err, "thimble: error: ");

@@ -197,7 +197,7 @@ TEST(Jpeg, ProgressivePictureThatDoesNotFitIsAnError) {
   write_jpeg(dir / "a.jpg", 800, 1000, soft, {.progressive = true});
   const std::string text = decode_error(dir / "a.jpg");
   EXPECT_CONTAINS(text, "a.jpg: progressive JPEG of 1000x800 needs at least ");
-  EXPECT_CONTAINS(text, "decode_bytes is 1.00 MiB");
+  EXPECT_CONTAINS(text, "to decode and has 1.00 MiB; hint: give it more (--decode-memory)");
   EXPECT_EQ(decode(dir / "a.jpg", 3 * kMiB).pixels().size(), 2'400'000u);
 }
 

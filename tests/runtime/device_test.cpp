@@ -32,11 +32,11 @@ TEST(ReadDevice, SaysWhatAFileLacks) {
   };
   expect("", "is not a JSON object such as {\"gflops\"");
   expect("[1]", "is not a JSON object");
-  expect(R"({"gflops": 8})", "needs \"gb_per_s\", a positive number");
-  expect(R"({"gflops": 0, "gb_per_s": 1})", "needs \"gflops\", a positive number");
-  expect(R"({"gflops": "8", "gb_per_s": 1})", "needs \"gflops\", a positive number");
+  expect(R"({"gflops": 8})", "needs \"gb_per_s\", a number from 0.0001");
+  expect(R"({"gflops": 0, "gb_per_s": 1})", "needs \"gflops\", a number from 0.0001");
+  expect(R"({"gflops": "8", "gb_per_s": 1})", "needs \"gflops\", a number from 0.0001");
   expect(R"({"gflops": 8, "gb_per_s": 1, "storage_mb_per_s": 0})",
-         "needs \"storage_mb_per_s\", a positive number");
+         "needs \"storage_mb_per_s\", a number from 0.0001");
   expect(R"({"gflop": 8, "gb_per_s": 1})", "knows no \"gflop\"");
   expect_user_error([&] { read_device(dir.path()); }, "is a folder");
   expect_user_error([&] { read_device(dir / "none.json"); }, "cannot read the description");

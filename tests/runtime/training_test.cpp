@@ -287,6 +287,47 @@ TEST_F(Training, EvaluateReadsWhatTrainingReported) {
   EXPECT_EQ(evaluated.accuracy, trained.accuracy);
 }
 
+TEST_F(Training, EvaluateReadsTheCheckpointOfARunThatGoesOn) {
+  TrainOptions o = options();
+  o.run_folder = dir_ / "run";
+  const TrainReport trained = train(o);
+  std::filesystem::remove(dir_ / "run/model.safetensors");
+  TrainOptions e;
+  e.run_folder = o.run_folder;
+  const EvalReport evaluated = evaluate(e);
+  EXPECT_EQ(evaluated.weights_file, dir_ / "run/checkpoint.safetensors");
+  EXPECT_EQ(evaluated.loss, trained.loss);
+  std::filesystem::remove(dir_ / "run/checkpoint.safetensors");
+  expect_user_error([&] { evaluate(e); }, "no trained model and no checkpoint is here");
+}
+
+TEST_F(Training, EvaluateRefusesDataOfOtherClasses) {
+  TrainOptions o = options();
+  o.epochs = 1;
+  o.run_folder = dir_ / "run";
+  train(o);
+  for (const char* folder : {"train/cat", "train/dog", "test/cat", "test/dog"}) {
+    data_test::write_png(dir_ / "pets" + "/" + folder + "/1.png", 32, 32, data_test::gradient);
+  }
+  TrainOptions e;
+  e.run_folder = o.run_folder;
+  EXPECT_TRUE(evaluate(e).evaluated);
+  e.data.path = dir_ / "pets";
+  expect_user_error([&] { evaluate(e); }, "has 2 classes, and the model tells 10 apart");
+}
+
+// What would go on would begin again.
+TEST_F(Training, ResumeWithoutTheCheckpointOfItsMetricsIsRefused) {
+  TrainOptions o = options();
+  o.run_folder = dir_ / "run";
+  train(o);
+  std::filesystem::remove(dir_ / "run/checkpoint.safetensors");
+  const Bytes metrics = read_file(dir_ / "run/metrics.jsonl");
+  o.resume = true;
+  expect_user_error([&] { train(o); }, "but no checkpoint to go on from");
+  EXPECT_EQ(read_file(dir_ / "run/metrics.jsonl"), metrics);
+}
+
 TEST_F(Training, Learns) {
   TrainOptions o = options();
   o.model.name = "lenet";

@@ -198,12 +198,19 @@ TEST(Offload, IsUsedOnlyWhereStorageIsGiven) {
 // Through the program: what it plans, what it takes, what it says.
 class Offloaded : public testing::Test {
  protected:
-  Offloaded() { runtime_test::write_bars(dir_ / "data", 192, 64); }
+  Offloaded() {
+    runtime_test::write_bars(dir_ / "data", 192, 64);
+    // Whatever device is under the folder: paging must be what is fastest.
+    ::setenv("XDG_CACHE_HOME", (dir_ / "cache").c_str(), 1);
+    std::filesystem::create_directories(dir_ / "cache");
+    keep_storage(dir_.path(), {1e10, 1e10, 1e-11});
+  }
+  ~Offloaded() override { ::unsetenv("XDG_CACHE_HOME"); }
 
   void SetUp() override {
     if (!can_count_allocations()) GTEST_SKIP() << "sanitizers take memory of their own";
     budget_ = find_budget();
-    if (budget_ == 0) GTEST_SKIP() << "storage is too slow here: running again is faster";
+    ASSERT_GT(budget_, 0) << "nothing is paged on the fastest storage";
   }
 
   static std::string model() {
