@@ -442,11 +442,14 @@ std::vector<RunModel::Move> RunModel::moves(const Runs& runs) {
   const int64_t peak = run_at_peak(runs.size());
   if (peak < 0) return all;
   find_touches(peak);
+  // What one of a layer's gradients reads may go before the other is made, if nobody reads it soon.
+  const bool one_of_two = tasks_[places_[at(peak)].task].layer >= 0;
+  const int64_t in_use = one_of_two ? peak + 1 : peak;
   const auto end = static_cast<int64_t>(offset_ + runs.size());
   for (size_t b = 0; b < tensor_of_.size(); ++b) {
     const Touches& of = touches_[b];
     if (producer_[at(tensor_of_[b])] < 0 || of.next < 0 || of.next >= end) continue;
-    if (of.before < 0 || of.before >= peak) continue;  // not there, or in use
+    if (of.before < 0 || of.before >= in_use) continue;  // not there, or in use
     add_late(static_cast<Buffer>(b), peak, all);
     add_early(static_cast<Buffer>(b), peak, all);
   }
