@@ -1,0 +1,110 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "planner/build.h"
+#include "support/sanitizers.h"
+#include "transforms/fixtures.h"
+
+namespace thimble {
+namespace {
+
+using transforms_test::largest_difference;
+using transforms_test::small_net;
+
+// Of float32, sums in another order, through a whole network.
+constexpr double kSameMath = 2e-3;
+// What rounding may do to the loss of one step, relative: batch norm on maps of one pixel and few
+// examples makes much of it.
+constexpr double kApproximateLoss = 0.5;
+
+// Every technique of the table by itself, with all that is free, on every model of the zoo and
+// every norm.
+class EveryTechnique : public testing::TestWithParam<const Technique*> {};
+
+void expect_as_promised(ArenaRun& plain, ArenaRun& run, const Graph& from, const Graph& to,
+                        Promise promise) {
+  for (size_t t = 0; t < from.tensors.size(); ++t) {
+    const Tensor& tensor = from.tensors[t];
+    if (!is_persistent(tensor.role) || tensor.role == Role::data) continue;
+    const auto id = static_cast<TensorId>(t);
+    const TensorId other = to.find(tensor.name);
+    ASSERT_NE(other, kNoTensor) << tensor.name;
+    if (promise == Promise::bit_exact) {
+      EXPECT_TRUE(plain.bytes(id) == run.bytes(other)) << tensor.name;
+    } else if (promise == Promise::same_math) {
+      EXPECT_LE(largest_difference(from, plain.get(id), run.get(other), id), kSameMath)
+          << tensor.name;
+    } else if (tensor.name == "loss") {
+      const double loss = plain.get(id)[0];
+      EXPECT_NEAR(run.get(other)[0], loss, kApproximateLoss * std::abs(loss));
+    } else {
+      for (double x : run.get(other)) ASSERT_TRUE(std::isfinite(x)) << tensor.name;
+    }
+  }
+}
+
+// A technique on a model: the graph is sound, its plan is what it touches, and a step does what was
+// promised. Says why, where it cannot be used.
+std::string check_transform(const Setting& setting, const Graph& forward) {
+  PlanRequest request;
+  request.forward = forward;
+  request.optimizer = {"sgd", {{"momentum", 0.9}}};
+  const Graph from = *keeping_graph(request, {}).graph;
+  const Rewrite rewritten = training_graph(request, {1, {setting}});
+  if (!rewritten.graph) return rewritten.refusal;
+  const Graph& to = *rewritten.graph;
+  verify(to);
+  const Promise promise = setting.technique->promise(forward);
+  const Values inputs = draw_inputs(from, 5);
+  for (const std::string& backend : backend_names()) {
+    SCOPED_TRACE(backend);
+    ArenaRun plain(from, backend), run(to, backend);  // both hold their plans against the checker
+    plain.set(inputs);
+    for (size_t t = 0; t < from.tensors.size(); ++t) {
+      if (!inputs[t].empty()) run.set(to.find(from.tensors[t].name), inputs[t]);
+    }
+    plain.run();
+    run.run();
+    expect_as_promised(plain, run, from, to, promise);
+    EXPECT_TRUE(run.arena().guards_intact());
+    if (backend != "portable") continue;  // oneDNN books more scratch than it touches
+    EXPECT_GT(run.arena().touched_bytes(), run.plan().arena_bytes - kAlignment);
+  }
+  return "";
+}
+
+TEST_P(EveryTechnique, KeepsItsPromiseOnEveryModelOrSaysWhyNot) {
+  int used = 0;
+  const std::set<int64_t> options = {GetParam()->options.front(), GetParam()->options.back()};
+  const auto check = [&](const std::string& model, const std::string& norm,
+                         const std::map<std::string, std::string>& variants) {
+    if (kSanitized && (used > 0 || model == "resnet50")) return;  // there is no time for more
+    const Graph forward = small_net(model, 4, norm, variants);
+    for (int64_t option : options) {
+      SCOPED_TRACE(str_cat(model, ", ", norm, " norm, option ", option));
+      const std::string refusal = check_transform({GetParam(), option}, forward);
+      used += refusal.empty();
+      EXPECT_EQ(refusal.find('\n'), refusal.npos) << "one line for people";
+    }
+  };
+  for (const Model* model : models()) {
+    for (const char* norm : {"batch", "frozen", "group"}) check(model->name, norm, {});
+  }
+  check("resnet18_cifar", "batch", {{"activation", "leaky_relu"}});
+  if (!GetParam()->uses_storage) EXPECT_GT(used, 0);  // small tensors are not worth a transfer
+}
+
+std::vector<const Technique*> applied() {
+  std::vector<const Technique*> all = techniques();
+  std::erase_if(all, [](const Technique* t) { return t->stage == Technique::Stage::searched; });
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(CheckTransform, EveryTechnique, testing::ValuesIn(applied()),
+                         [](const auto& info) { return info.param->name; });
+
+}  // namespace
+}  // namespace thimble
