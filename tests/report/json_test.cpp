@@ -111,8 +111,8 @@ TEST(ReportJson, EvalAddsWhatWasMeasured) {
   report.accuracy = 0.5;
   const std::string text = to_json(report);
   EXPECT_EQ(keys(text),
-            plan_keys_and({"evaluated", "peak_rss_bytes", "examples", "samples_per_second", "loss",
-                           "accuracy", "skipped_examples"}));
+            plan_keys_and({"evaluated", "weights_file", "peak_rss_bytes", "examples",
+                           "samples_per_second", "loss", "accuracy", "skipped_examples"}));
   EXPECT_EQ(json::parse(text)["examples"], 10000);
   EXPECT_EQ(json::parse(text)["accuracy"], 0.5);
 }

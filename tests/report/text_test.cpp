@@ -186,6 +186,7 @@ TEST(ReportText, EvaluationCountsExamplesAndSkippedOnes) {
   EvalReport report;
   report.plan = made_up_plan(0);
   report.evaluated = true;
+  report.weights_file = "run/checkpoint.safetensors";
   report.examples = 9998;
   report.samples_per_second = 31.42;
   report.loss = 0.4;
@@ -193,8 +194,8 @@ TEST(ReportText, EvaluationCountsExamplesAndSkippedOnes) {
   report.skipped_examples = 2;
   const std::string text = result_text(report);
   EXPECT_EQ(text.substr(0, text.find("\n\n")),
-            "test accuracy 0.8750, test loss 0.4000 over 9998 examples\n31.4 images/s\n"
-            "skipped 2 broken examples");
+            "run/checkpoint.safetensors\ntest accuracy 0.8750, test loss 0.4000 over 9998 "
+            "examples\n31.4 images/s\nskipped 2 broken examples");
 }
 
 TEST(ReportText, ProfileLinesUp) {
