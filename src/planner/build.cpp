@@ -54,6 +54,7 @@ std::vector<Reservation> reservations_of(const PlanRequest& request, int64_t mic
 
 std::vector<Setting> settings_to_try(const PlanRequest& request) {
   std::vector<Setting> all;
+  if (request.numerics && request.numerics->pinned) return all;
   for (const Technique* t : techniques()) {
     if (t->free || t->stage == Stage::searched) continue;
     if (request.numerics && t->promise(request.forward) != Promise::bit_exact) continue;
@@ -82,6 +83,15 @@ std::vector<int64_t> microbatches_to_try(const PlanRequest& request) {
 
 Numerics numerics_of(const PlanRequest& request, const Candidate& c) {
   Numerics numerics{c.microbatches, {}};
+  numerics.pinned = std::any_of(c.settings.begin(), c.settings.end(), [&](const Setting& s) {
+    return s.technique->stage == Stage::last &&
+           s.technique->promise(request.forward) == Promise::approximate;
+  });
+  if (numerics.pinned) {
+    numerics.settings = c.settings;
+    numerics.recompute = c.recompute;
+    return numerics;
+  }
   for (const Setting& s : c.settings) {
     if (s.technique->promise(request.forward) != Promise::bit_exact) numerics.settings.push_back(s);
   }

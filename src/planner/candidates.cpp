@@ -7,6 +7,7 @@
 #include "backends/kernel_cache.h"
 #include "planner/chain.h"
 #include "planner/local_search.h"
+#include "planner/recompute_text.h"
 
 namespace thimble {
 namespace {
@@ -88,6 +89,15 @@ class Judge {
     if (std::string refusal = add(*keeping.graph, c, all); !refusal.empty()) return refusal;
     if (!search(*keeping.graph, c, effort, all)) judge_chain(*keeping.graph, c, effort, all);
     return "";
+  }
+
+  // This one, as it is.
+  std::string add_alone(const Candidate& c, std::vector<Candidate>& all) {
+    layouts_.clear();
+    const Rewrite keeping = keeping_graph(request_, c);
+    if (!keeping.graph) return keeping.refusal;
+    if (c.recompute) check_fits(*c.recompute, *keeping.graph);
+    return add(*keeping.graph, c, all);
   }
 
  private:
@@ -224,7 +234,11 @@ Candidates find_candidates(const PlanRequest& request, Machine machine, bool loc
   const std::vector<Setting> fixed =
       request.numerics ? request.numerics->settings : std::vector<Setting>{};
   const Candidate first{counts.front(), fixed};
-  const std::string refusal = judge.add_all(first, kEffort, all);
+  const bool pinned = request.numerics && request.numerics->pinned;
+  const std::string refusal =
+      pinned
+          ? judge.add_alone({first.microbatches, first.settings, request.numerics->recompute}, all)
+          : judge.add_all(first, kEffort, all);
   require(refusal.empty(), "the run cannot go on as it began: ", refusal);
   found.plain = all.front();
   const auto tried = settings_to_try(request);

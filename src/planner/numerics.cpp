@@ -4,23 +4,35 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "planner/recompute_text.h"
 
 namespace thimble {
 namespace {
 
 constexpr const char* kMicrobatch = "microbatch";
+constexpr std::string_view kPinned = " runs ";
 
 }  // namespace
 
 std::string text_of(const Numerics& numerics) {
   std::string text = str_cat(kMicrobatch, '=', numerics.microbatches);
   for (const Setting& s : numerics.settings) text += str_cat(',', s.technique->name, '=', s.option);
-  return text;
+  if (!numerics.pinned) return text;
+  std::ostringstream out;
+  out << text << kPinned;
+  if (numerics.recompute) write(out, *numerics.recompute);
+  return out.str();
 }
 
 Numerics parse_numerics(const std::string& text) {
   Numerics numerics;
-  std::istringstream in(text);
+  const size_t rest = text.find(kPinned);
+  if (rest != text.npos) {
+    numerics.pinned = true;
+    std::istringstream plan(text.substr(rest + kPinned.size()));
+    if (plan >> std::ws && !plan.eof()) numerics.recompute = read_recompute_plan(plan);
+  }
+  std::istringstream in(text.substr(0, rest));
   for (std::string item; std::getline(in, item, ',');) {
     const size_t equals = item.find('=');
     const std::string name = item.substr(0, equals);

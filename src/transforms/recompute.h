@@ -38,6 +38,7 @@ struct RecomputePlan {
   std::vector<Action> actions;
   // When there are any, this is what runs, and stages say nothing.
   Runs runs;
+  friend bool operator==(const RecomputePlan&, const RecomputePlan&) = default;
 };
 
 // Stages that begin at each node that is dear to run (convolutions, matrix products), at the first

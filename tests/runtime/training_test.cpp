@@ -122,6 +122,38 @@ TEST_F(Training, ResumeKeepsTheMicrobatches) {
   EXPECT_EQ(within, model_of(o, "again"));
 }
 
+// Which tensors are rounded follows from what else is done to fit, so a resumed run keeps all of
+// it.
+TEST_F(Training, ResumeKeepsWhichTensorsAreRounded) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
+  TrainOptions o = options();
+  o.model.name = "resnet18_cifar";
+  o.model.batch = 16;
+  o.epochs = 1;
+  o.checkpoint_every = 1;
+  o.allow = {"compress-saved"};
+  const PlanReport most = plan(o);
+  const auto rounds = [&](int64_t arena_bytes) {
+    o.budget_bytes = most.fixed_bytes + arena_bytes;
+    const PlanReport report = plan(o);
+    const auto& all = report.techniques;
+    return report.fits && std::find(all.begin(), all.end(), "compress_saved") != all.end();
+  };
+  int64_t arena = most.arena_bytes / 2;
+  while (arena < most.arena_bytes && !rounds(arena)) arena += most.arena_bytes / 16;
+  ASSERT_LT(arena, most.arena_bytes) << "nothing is rounded in any budget";
+  o.budget_bytes += 1 << 20;  // the peak of a test's process never falls
+  o.run_folder = dir_ / "whole";
+  int64_t steps = 0;
+  const TrainReport whole = train(o, [&](const Progress&) {
+    if (++steps == 3) std::filesystem::copy(dir_ / "whole", dir_ / "again");
+  });
+  ASSERT_EQ(whole.plan.promise, "approximate");
+  o.resume = true;
+  o.budget_bytes = 0;  // nothing would be rounded
+  EXPECT_TRUE(model_of(o, "again") == read_file(whole.weights_file));
+}
+
 // A model that was trained in parts within a budget is evaluated within it, in parts too.
 TEST_F(Training, WhatABudgetTrainedItAlsoEvaluates) {
   if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";

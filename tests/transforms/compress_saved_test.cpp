@@ -138,9 +138,9 @@ TEST(CompressSaved, IsChosenWhenAllowedAndNeeded) {
   EXPECT_EQ(exact.promise, Promise::bit_exact);
   const Plan plan = planned(1.45, {"compress-saved"});
   EXPECT_EQ(plan.promise, Promise::approximate);
-  EXPECT_EQ(text_of(plan.numerics), "microbatch=1,compress_saved=1");
+  EXPECT_TRUE(text_of(plan.numerics).starts_with("microbatch=1,compress_saved=1 runs "));
   const Plan smaller = planned(1.3, {"compress-saved", "compress-saved-4bit"});
-  EXPECT_EQ(text_of(smaller.numerics), "microbatch=1,compress_saved_4bit=1");
+  EXPECT_TRUE(text_of(smaller.numerics).starts_with("microbatch=1,compress_saved_4bit=1 runs "));
   EXPECT_LT(smaller.arena_bytes, plan.arena_bytes);
 }
 
