@@ -14,6 +14,7 @@ const std::string kPatch = " --model mobilenet_v1_patch --batch 4 --threads 1 ";
 const std::string kLenet = " --model lenet --batch 4 --threads 1 ";
 
 TEST(CliFrontier, PointsFallInBytesAndRiseInTime) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
   const Finished run = thimble("frontier --json" + kPatch);
   ASSERT_EQ(run.exit_code, 0) << run.err;
   const json points = json::parse(run.out)["points"];

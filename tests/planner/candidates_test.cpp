@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "models/zoo.h"
+#include "support/sanitizers.h"
 
 namespace thimble {
 namespace {
@@ -25,6 +26,7 @@ PlanRequest request_of(const std::string& model) {
 class EveryModel : public testing::TestWithParam<std::string> {};
 
 TEST_P(EveryModel, IsNeverSlowerInMoreBytesAndWithinTwoPercentOfItsLowerBound) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
   PlanRequest request = request_of(GetParam());
   const Candidates found = find_candidates(request, kMachine);
   const auto plan_in = [&](int64_t bytes) {
