@@ -22,7 +22,24 @@ void draw_images(float* images, int64_t elements) {
   }
 }
 
-// The median of each step's seconds over a few runs of the program.
+// Of a whole step, which runs most steps of the program once for each microbatch.
+double total_seconds(const Schedule& schedule, const std::vector<double>& seconds) {
+  double total = 0;
+  for (size_t s = 0; s < seconds.size(); ++s) {
+    const bool once = runs_once(schedule.steps[s].phase);
+    total += seconds[s] * static_cast<double>(once ? 1 : schedule.microbatches);
+  }
+  return total;
+}
+
+double median_of(std::vector<double> values) {
+  const auto middle = values.begin() + std::ssize(values) / 2;
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// The median of each step's seconds over a few runs of the program, and all of them together as
+// long as the median run: what disturbs a run disturbs few of its steps, and no step's median.
 std::vector<double> time_steps(const Plan& plan, const std::string& offload_folder) {
   using Clock = std::chrono::steady_clock;
   const Schedule& schedule = plan.train.schedule;
@@ -48,20 +65,13 @@ std::vector<double> time_steps(const Plan& plan, const std::string& offload_fold
   for (size_t s = 0; s < schedule.steps.size(); ++s) {
     one.clear();
     for (const auto& run : runs) one.push_back(run[s]);
-    std::nth_element(one.begin(), one.begin() + std::ssize(one) / 2, one.end());
-    medians.push_back(one[one.size() / 2]);
+    medians.push_back(median_of(one));
   }
+  one.clear();
+  for (const auto& run : runs) one.push_back(total_seconds(schedule, run));
+  const double factor = median_of(one) / total_seconds(schedule, medians);
+  for (double& seconds : medians) seconds *= factor;
   return medians;
-}
-
-// Of a whole step, which runs most steps of the program once for each microbatch.
-double total_seconds(const Schedule& schedule, const std::vector<double>& seconds) {
-  double total = 0;
-  for (size_t s = 0; s < seconds.size(); ++s) {
-    const bool once = runs_once(schedule.steps[s].phase);
-    total += seconds[s] * static_cast<double>(once ? 1 : schedule.microbatches);
-  }
-  return total;
 }
 
 }  // namespace

@@ -9,9 +9,11 @@ namespace {
 
 constexpr const char* kExamples =
     "Plans predict a step's time from a few figures of this machine, measured on first use. This\n"
-    "makes it better: a few steps of the model run, and what each kernel took is kept. Other "
-    "models\n"
-    "and batches are scaled as their ops were. The machine should have nothing else to do.\n\n"
+    "makes it better: a few steps of the model run, and what each kernel took is kept, as the "
+    "mean\n"
+    "with what it took before: once in the smallest budget and once without covers all between.\n"
+    "Other models and batches are scaled as their ops were. The machine should have nothing\n"
+    "else to do.\n\n"
     "Examples:\n"
     "  thimble calibrate --model resnet50 --batch 8\n"
     "  thimble calibrate --model mobilenet_v1 --batch 8 --budget 150MiB\n\n";

@@ -31,7 +31,14 @@ double KernelTimes::seconds(const std::string& op, uint64_t work, double rooflin
 }
 
 KernelTimes merged(const KernelTimes& fresh, const KernelTimes& old) {
+  std::map<uint64_t, double> before;
+  for (const KernelTime& t : old.all()) before[t.work] = t.seconds;
   std::vector<KernelTime> all = fresh.all();
+  for (KernelTime& t : all) {
+    if (const auto it = before.find(t.work); it != before.end()) {
+      t.seconds = (t.seconds + it->second) / 2;
+    }
+  }
   all.insert(all.end(), old.all().begin(), old.all().end());
   return KernelTimes(std::move(all));
 }

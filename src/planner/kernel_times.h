@@ -36,7 +36,8 @@ class KernelTimes {
   std::vector<Scale> scales_;  // by op
 };
 
-// Those of `fresh`, and of `old` what it does not have.
+// Those of both; the mean, where both have one: a kernel is faster in a small arena, where more of
+// what it reads is still in the processor's cache, than in a large one.
 KernelTimes merged(const KernelTimes& fresh, const KernelTimes& old);
 
 // One line each; lines that make no sense end the table.
