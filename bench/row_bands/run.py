@@ -5,7 +5,9 @@
 
 Both runs are alive at once and take turns, step by step, after ten steps from the same weights on
 the same batches; `difference` is then the largest of any weight or momentum, relative to the
-largest value of its kind. fp32, SGD with momentum 0.9, 2 threads.
+largest value of its kind: at batch 1 a ReLU6 that rounding flips moves a channel's gradient by much,
+so that this says little (in double precision the tests hold 1e-10). fp32, SGD with momentum 0.9, 2
+threads.
 """
 
 import argparse
@@ -17,7 +19,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import contestants
 
-CASES = ["mobilenet_v2:1:224:8:40", "mobilenet_v2:1:224:8:36"]
+CASES = ["mobilenet_v2:1:224:8:40", "mobilenet_v2:1:224:8:60"]
 STEPS = 10
 BATCHES = 3
 
