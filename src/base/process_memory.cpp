@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #ifdef __linux__
-#include <dlfcn.h>
 #include <link.h>
 #include <sys/mman.h>
 #endif
@@ -12,8 +11,6 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
-#include <string>
-#include <vector>
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -43,22 +40,6 @@ int64_t peak_resident_bytes() { return status_bytes("VmHWM:"); }
 void share_one_heap() {
 #ifdef __GLIBC__
   mallopt(M_ARENA_MAX, 1);
-#endif
-}
-
-void resolve_symbols() {
-#if defined(__linux__) && !defined(THIMBLE_STATIC)
-  std::vector<std::string> libraries;
-  dl_iterate_phdr(
-      [](dl_phdr_info* info, size_t, void* all) {
-        if (*info->dlpi_name != '\0') {
-          static_cast<std::vector<std::string>*>(all)->emplace_back(info->dlpi_name);
-        }
-        return 0;
-      },
-      &libraries);
-  // A second dlopen of what is loaded only resolves it; what is no library is not found.
-  for (const std::string& name : libraries) dlopen(name.c_str(), RTLD_NOW | RTLD_NOLOAD);
 #endif
 }
 

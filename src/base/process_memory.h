@@ -13,11 +13,6 @@ int64_t peak_resident_bytes();
 // call when they start.
 void share_one_heap();
 
-// Looks up all functions that shared libraries call in each other, for programs to call when they
-// start. Else each is looked up when it is first called, perhaps in the middle of training, in
-// tables of names of up to 0.5 MiB that no plan knows.
-void resolve_symbols();
-
 // Lets go of the pages of code and constants, the program's and its libraries': those that are
 // needed again come back from the page cache, those that only planning ran do not.
 void release_code_pages();

@@ -36,7 +36,6 @@ void answer_error(const char* message, ExitCode code) {
 
 int main(int argc, char** argv) {
   share_one_heap();
-  resolve_symbols();
   prepare_streams();
   try {
     return run(argc, argv);

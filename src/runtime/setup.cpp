@@ -56,12 +56,10 @@ std::vector<std::string> checked_approximations(const std::vector<std::string>& 
   for (const Technique* t : techniques()) {
     if (!t->allowance.empty()) names.push_back(t->allowance);
   }
-  std::string all;
-  for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
   for (const std::string& name : allow) {
     require(std::find(names.begin(), names.end(), name) != names.end(),
             "there is no approximation called '", name, "' to allow", did_you_mean(name, names),
-            "; there are ", all);
+            "; there are ", joined(names));
   }
   return allow;
 }
