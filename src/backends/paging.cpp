@@ -81,7 +81,7 @@ KernelChoice choose_paging(const Graph& graph, const Node& node,
     case Paging::start_read:
       values = node.outputs[0];
       choice.inputs = {first};
-      choice.outputs = {values_of_page(first)};
+      choice.outputs = {first.tag.starts_with(kPageOf) ? values_of_page(first) : first};
       break;
     case Paging::end_read:
       choice.inputs = {first};

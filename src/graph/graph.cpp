@@ -169,9 +169,12 @@ void verify(const Graph& graph) {
     }
     for (TensorId t : n.updates) {
       ensure(t >= 0 && t < count, "node ", n.name, " updates tensor ", t, " of ", count);
-      ensure(is_persistent(graph.tensor(t).role), n.name, " updates the transient tensor ",
+      // State that waits elsewhere is in memory for its update alone, and written back afterwards.
+      const Role role = graph.tensor(t).role;
+      const bool fetched = role == Role::difference && made[static_cast<size_t>(t)];
+      ensure(fetched || is_persistent(role), n.name, " updates the transient tensor ",
              graph.tensor(t).name);
-      updated[static_cast<size_t>(t)] = n.phase;
+      if (!fetched) updated[static_cast<size_t>(t)] = n.phase;
     }
   }
 }

@@ -67,7 +67,7 @@ struct Node {
   std::string name;               // of the layer, for people
   std::vector<TensorId> inputs;   // kNoTensor where an optional one is absent
   std::vector<TensorId> outputs;  // kNoTensor where nobody asked for it
-  std::vector<TensorId> updates;  // persistent tensors overwritten in place, after every reader
+  std::vector<TensorId> updates;  // overwritten in place: persistent ones after every reader
   Attributes attributes;
   Phase phase = Phase::forward;
   int32_t gradient_of = -1;  // of a backward node: the forward node that it belongs to
@@ -98,7 +98,7 @@ struct Graph {
 std::ostream& operator<<(std::ostream& out, const Graph& graph);
 
 // Throws InternalError unless: ids are in range, names unique, each transient tensor is made once
-// and before it is read, updates name persistent tensors that no later node reads.
+// and before it is read, no later node reads a persistent tensor that was updated.
 void verify(const Graph& graph);
 
 }  // namespace thimble

@@ -10,12 +10,16 @@ struct Place {
   int64_t end = 0;
 };
 
+bool stays_in_memory(const Buffer& b) { return b.persistent && b.page == kNoPage; }
+
 bool intersects(Place a, Place b) { return a.begin < b.end && b.begin < a.end; }
 
 // Transfers to and from the page file, which go on while other steps run. The tensor that a start
 // makes stands for its transfer, and goes into the end's step.
 class Transfers {
  public:
+  explicit Transfers(const Schedule& schedule) : schedule_(schedule) {}
+
   // A fault in words, or nothing.
   std::string visit(const Step& step) {
     switch (step.paging) {
@@ -24,6 +28,10 @@ class Transfers {
         page_of_[step.outputs[0]] = step.outputs[0];
         return "";
       case Paging::start_read: {
+        if (schedule_.buffer(step.inputs[0]).page != kNoPage) {
+          under_way_[step.outputs[0]] = step.inputs[0];
+          return "";
+        }
         const auto page = page_of_.find(step.inputs[0]);
         if (page == page_of_.end()) return "reads a page that nobody wrote";
         for (const auto& [transfer, other] : under_way_) {
@@ -51,15 +59,17 @@ class Transfers {
   bool all_ended() const { return under_way_.empty(); }
 
  private:
+  const Schedule& schedule_;
   std::map<BufferId, BufferId> under_way_;  // the page of each transfer
   std::map<BufferId, BufferId> page_of_;    // by what stands for it: that of its writing
 };
 
 class Walk {
  public:
-  Walk(const Schedule& schedule, const MemoryPlan& plan) : schedule_(schedule), plan_(plan) {
+  Walk(const Schedule& schedule, const MemoryPlan& plan)
+      : schedule_(schedule), plan_(plan), transfers_(schedule) {
     for (BufferId b = 0; b < static_cast<BufferId>(schedule.buffers.size()); ++b) {
-      if (!schedule.buffer(b).persistent) continue;
+      if (!stays_in_memory(schedule.buffer(b))) continue;
       if (plan.block_of_buffer[static_cast<size_t>(b)] < 0) {
         fault("persistent ", schedule.buffer(b).name, " has no place");
         continue;
@@ -74,7 +84,7 @@ class Walk {
     if (!transfers_.all_ended()) fault("a page is still on its way when the step has ended");
     // The next step of training reads the persistent tensors again.
     for (BufferId b = 0; b < static_cast<BufferId>(schedule_.buffers.size()); ++b) {
-      if (schedule_.buffer(b).persistent && !owner_.contains(b)) {
+      if (stays_in_memory(schedule_.buffer(b)) && !owner_.contains(b)) {
         fault("persistent ", schedule_.buffer(b).name, " was overwritten");
       }
     }
@@ -163,7 +173,8 @@ class Walk {
     const Step& step = schedule_.steps[s];
     const std::string where = str_cat("step ", s, " (", step.op, ' ', step.name, ")");
     for (BufferId in : step.inputs) {
-      if (in != kNoBuffer && !owner_.contains(in)) {
+      if (in == kNoBuffer || schedule_.buffer(in).page != kNoPage) continue;
+      if (!owner_.contains(in)) {
         fault(where, " reads ", schedule_.buffer(in).name, ", whose bytes are gone");
       }
     }

@@ -82,6 +82,7 @@ class Planner {
     for (size_t k = 0; k < step.outputs.size(); ++k) {
       const BufferId out = step.outputs[k];
       if (out == kNoBuffer || schedule_.buffer(out).persistent) continue;
+      if (plan_.block_of_buffer[at(out)] >= 0) continue;  // updated where it stands
       const Buffer& b = schedule_.buffer(out);
       if (const BufferId in = reusable_input(step, s, k, given_away); in != kNoBuffer) {
         given_away.push_back(in);
@@ -141,7 +142,7 @@ std::vector<PersistentBlock> place_persistent(const std::vector<const Schedule*>
   };
   for (const Schedule* schedule : schedules) {
     for (const Buffer& b : schedule->buffers) {
-      if (b.persistent) add(b.name, b.bytes, b.category);
+      if (b.persistent && b.page == kNoPage) add(b.name, b.bytes, b.category);
     }
   }
   for (const Reservation& r : reservations) add(r.name, r.bytes, r.category);
@@ -154,6 +155,20 @@ MemoryPlan plan_memory(const Schedule& schedule, const std::vector<PersistentBlo
 
 int64_t live_bytes(const Schedule& schedule, const std::vector<PersistentBlock>& persistent) {
   return Planner(schedule, persistent).live_bytes();
+}
+
+int64_t staging_bytes(const Schedule& schedule) {
+  int64_t most = 0;
+  for (const Transfer& t : schedule.transfers) {
+    const Buffer& b = schedule.buffer(t.buffer);
+    most =
+        std::max(most, round_up(t.plain_bytes, kAlignment) + round_up(t.scratch_bytes, kAlignment) +
+                           (b.page == kNoPage ? 0 : round_up(b.bytes, kAlignment)));
+  }
+  for (const Buffer& b : schedule.buffers) {
+    if (b.page != kNoPage) most = std::max(most, round_up(b.bytes, kAlignment));
+  }
+  return most;
 }
 
 std::array<int64_t, kCategories> bytes_at_step(const MemoryPlan& plan, int32_t step) {

@@ -60,6 +60,10 @@ MemoryPlan plan_memory(const Schedule& schedule, const std::vector<PersistentBlo
 // Its lower bound alone, without placing anything.
 int64_t live_bytes(const Schedule& schedule, const std::vector<PersistentBlock>& persistent);
 
+// Free bytes, above the persistent ones, through which tensors go to a file and come from it: plain
+// there, and as they lie in memory when they wait in the page file.
+int64_t staging_bytes(const Schedule& schedule);
+
 // Bytes by category at one step, scratch included.
 std::array<int64_t, kCategories> bytes_at_step(const MemoryPlan& plan, int32_t step);
 // The largest blocks that are live at the step, largest first.

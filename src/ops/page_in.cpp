@@ -1,7 +1,8 @@
 #include "ops/core/op.h"
 #include "ops/core/text.h"
 
-// page (1), dst (...): a tensor on its way back from the page file, and in memory.
+// page (1) or the state that waits there (...), dst (...): a tensor on its way back from the page
+// file, and in memory.
 
 namespace thimble {
 namespace {

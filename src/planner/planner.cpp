@@ -27,15 +27,6 @@ constexpr int64_t kMostTouched = 256 * kMiB;
 constexpr int64_t kLeastTouched = 8 * kMiB;
 constexpr size_t kPeakTensors = 8;
 
-// Checkpoint files hold plain tensors: each is brought there through free bytes of the arena.
-int64_t staging_bytes(const Schedule& schedule) {
-  int64_t bytes = 0;
-  for (const Transfer& t : schedule.transfers) {
-    bytes = std::max(bytes, round_up(t.plain_bytes, kAlignment) + t.scratch_bytes);
-  }
-  return round_up(bytes, kAlignment);
-}
-
 // Gives the programs one arena: the same weights at the same places, other bytes shared.
 struct Arenas {
   MemoryPlan train, evaluate;

@@ -22,7 +22,8 @@ Session::Session(const Setup& setup, const Plan& plan)
              pages_ ? &*pages_ : nullptr),
       evaluate_(plan.evaluate.schedule, plan.evaluate.memory, arena_.data(),
                 slots(plan.evaluate.schedule)),
-      weights_(main_.schedule, main_.memory, arena_.data(), plan.arena_bytes) {
+      weights_(main_.schedule, main_.memory, arena_.data(), plan.arena_bytes,
+               pages_ ? &*pages_ : nullptr) {
   if (pages_) pages_->open();
   loss_ = named<float>("loss");
   correct_ = named<float>("correct");

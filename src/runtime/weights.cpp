@@ -42,24 +42,26 @@ void check_entry(const SafetensorsReader& reader, const std::string& path, const
 }  // namespace
 
 WeightStore::WeightStore(const Schedule& schedule, const MemoryPlan& plan, std::byte* arena,
-                         int64_t arena_bytes)
-    : staging_(arena + plan.persistent_bytes) {
-  for (const Transfer& t : schedule.transfers) {
-    ensure(plan.persistent_bytes + round_up(t.plain_bytes, kAlignment) + t.scratch_bytes <=
-               arena_bytes,
-           "the arena has no room to bring ", schedule.buffer(t.buffer).name, " to a file");
-  }
+                         int64_t arena_bytes, PageFile* pages)
+    : staging_(arena + plan.persistent_bytes), pages_(pages) {
+  ensure(plan.persistent_bytes + staging_bytes(schedule) <= arena_bytes,
+         "the arena has no room to bring tensors to a file");
   for (size_t b = 0; b < schedule.buffers.size(); ++b) {
     const Buffer& buffer = schedule.buffers[b];
     const bool kept =
         buffer.category == Category::weights || buffer.category == Category::optimizer;
     const int32_t block = plan.block_of_buffer[b];
-    if (!buffer.persistent || !kept || block < 0) continue;
-    Entry e{&buffer, buffer.shape.elements() * element_bytes(buffer.type),
-            arena + plan.blocks[static_cast<size_t>(block)].offset, nullptr};
+    const bool somewhere = block >= 0 || buffer.page != kNoPage;
+    if (!buffer.persistent || !kept || !somewhere) continue;
+    Entry e{&buffer, buffer.shape.elements() * element_bytes(buffer.type), staging_, nullptr};
+    if (block >= 0) e.place = arena + plan.blocks[static_cast<size_t>(block)].offset;
     for (const Transfer& transfer : schedule.transfers) {
       if (transfer.buffer == static_cast<BufferId>(b)) e.transfer = &transfer;
     }
+    if (e.paged() && e.transfer != nullptr) {
+      e.place += round_up(e.bytes, kAlignment) + round_up(e.transfer->scratch_bytes, kAlignment);
+    }
+    ensure(!e.paged() || pages != nullptr, buffer.name, " waits in a file that is not there");
     entries_.push_back(e);
   }
 }
@@ -69,14 +71,34 @@ void WeightStore::copy(const Entry& entry, const Kernel& kernel, void* from, voi
   kernel.bind({{&from, 1}, {&to, 1}, scratch})->run();
 }
 
+std::byte* WeightStore::read_plain(const Entry& e) {
+  if (e.paged()) {
+    pages_->start_read(e.buffer->page, e.place);
+    pages_->wait(e.buffer->page);
+  }
+  if (e.transfer != nullptr) copy(e, *e.transfer->to_plain, e.place, staging_);
+  return plain_place(e);
+}
+
+std::byte* WeightStore::plain_place(const Entry& e) {
+  return e.transfer == nullptr ? e.place : staging_;
+}
+
+void WeightStore::take_plain(const Entry& e) {
+  if (e.transfer != nullptr) copy(e, *e.transfer->from_plain, staging_, e.place);
+  if (!e.paged()) return;
+  pages_->start_write(e.buffer->page, e.place);
+  pages_->wait(e.buffer->page);
+}
+
 void WeightStore::initialise(uint64_t seed) {
   for (const Entry& e : entries_) {
     const RandomStream random(seed, hash_of(e.buffer->name));
-    auto* plain = reinterpret_cast<float*>(e.transfer == nullptr ? e.place : staging_);
+    auto* plain = reinterpret_cast<float*>(plain_place(e));
     for (int64_t i = 0; i < e.buffer->shape.elements(); ++i) {
       plain[i] = first_value(e.buffer->init, random, static_cast<uint64_t>(i));
     }
-    if (e.transfer != nullptr) copy(e, *e.transfer->from_plain, plain, e.place);
+    take_plain(e);
   }
 }
 
@@ -91,8 +113,7 @@ void WeightStore::save(const std::string& path, bool with_optimizer,
   SafetensorsWriter writer(path, std::move(layout), metadata);
   for (const Entry& e : entries_) {
     if (e.optimizer() && !with_optimizer) continue;
-    if (e.transfer != nullptr) copy(e, *e.transfer->to_plain, e.place, staging_);
-    writer.write(e.transfer == nullptr ? e.place : staging_, e.bytes);
+    writer.write(read_plain(e), e.bytes);
   }
   writer.finish();
 }
@@ -102,13 +123,13 @@ std::map<std::string, std::string> WeightStore::load(const std::string& path, bo
   for (const Entry& e : entries_) {
     if (e.optimizer() && !with_optimizer) continue;
     check_entry(reader, path, e.buffer->name, e.buffer->shape);
-    std::byte* plain = e.transfer == nullptr ? e.place : staging_;
+    std::byte* plain = plain_place(e);
     reader.read(e.buffer->name, plain, e.bytes);
     const auto* values = reinterpret_cast<const float*>(plain);
     require(std::all_of(values, values + e.buffer->shape.elements(),
                         [](float v) { return std::isfinite(v); }),
             path, ": tensor ", e.buffer->name, " holds values that are not numbers");
-    if (e.transfer != nullptr) copy(e, *e.transfer->from_plain, staging_, e.place);
+    take_plain(e);
   }
   return reader.metadata();
 }

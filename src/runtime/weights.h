@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/page_file.h"
 #include "memory/plan.h"
 #include "schedule/schedule.h"
 
@@ -15,9 +16,10 @@ namespace thimble {
 // one at a time; nothing is allocated per tensor.
 class WeightStore {
  public:
-  // Bytes of the arena above the persistent ones are overwritten: no step may be under way.
+  // Bytes of the arena above the persistent ones are overwritten: no step may be under way. `pages`
+  // has what waits there, if something does.
   WeightStore(const Schedule& schedule, const MemoryPlan& plan, std::byte* arena,
-              int64_t arena_bytes);
+              int64_t arena_bytes, PageFile* pages = nullptr);
 
   // First values as the model says, from (seed, name of the tensor): the same for every backend.
   void initialise(uint64_t seed);
@@ -31,16 +33,23 @@ class WeightStore {
  private:
   struct Entry {
     const Buffer* buffer = nullptr;
-    int64_t bytes = 0;  // plain
-    std::byte* place = nullptr;
-    const Transfer* transfer = nullptr;  // null: the tensor is plain in the arena
+    int64_t bytes = 0;                   // plain
+    std::byte* place = nullptr;          // of a page: free bytes that it passes through
+    const Transfer* transfer = nullptr;  // null: the tensor is plain there
+    bool paged() const { return buffer->page != kNoPage; }
     bool optimizer() const { return buffer->category == Category::optimizer; }
   };
 
   void copy(const Entry& entry, const Kernel& kernel, void* from, void* to);
+  // The plain values, wherever they had to be brought.
+  std::byte* read_plain(const Entry& entry);
+  // Where to put plain values, then: they are the tensor's.
+  std::byte* plain_place(const Entry& entry);
+  void take_plain(const Entry& entry);
 
   std::vector<Entry> entries_;
   std::byte* staging_ = nullptr;
+  PageFile* pages_ = nullptr;
 };
 
 }  // namespace thimble

@@ -1,6 +1,7 @@
 #include "schedule/order.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace thimble {
 namespace {
@@ -53,14 +54,15 @@ void swap_gradients(Schedule& schedule) {
 }
 
 // Moves each update, and what prepares it, up to just behind the last step that it must follow.
+// Those that do not stand at the end were placed by who knew more.
 void hoist_updates(Schedule& schedule) {
   constexpr int64_t kNever = -1;
   std::vector<Step> body, updates, finish;
-  for (Step& step : schedule.steps) {
-    (step.phase == Phase::update   ? updates
-     : step.phase == Phase::finish ? finish
-                                   : body)
-        .push_back(std::move(step));
+  const auto ends = [](const Step& s) { return s.phase >= Phase::update; };
+  const auto last = std::find_if_not(schedule.steps.rbegin(), schedule.steps.rend(), ends).base();
+  body.assign(std::make_move_iterator(schedule.steps.begin()), std::make_move_iterator(last));
+  for (auto step = last; step != schedule.steps.end(); ++step) {
+    (step->phase == Phase::update ? updates : finish).push_back(std::move(*step));
   }
   std::vector<int64_t> written(schedule.buffers.size(), kNever);  // by which step last
   std::vector<int64_t> touched(schedule.buffers.size(), kNever);  // read or written

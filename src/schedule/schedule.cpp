@@ -158,6 +158,9 @@ class Lowering {
   void lower(const Node& node) {
     wish_layouts(node);
     const OpDef& def = find_op(node.op);
+    if (def.paging == Paging::start_read && is_persistent(graph_.tensor(node.inputs[0]).role)) {
+      find_page(node);
+    }
     KernelChoice choice = def.paging == Paging::none ? backend_.choose(graph_, node, layouts_)
                                                      : choose_paging(graph_, node, layouts_);
     Step step{node.op,
@@ -185,6 +188,27 @@ class Lowering {
       step.outputs.push_back(results[i]);
     }
     schedule_.steps.push_back(std::move(step));
+  }
+
+  // Of state that waits in the page file: its number there, and the layout in which the node that
+  // updates it will want it.
+  void find_page(const Node& read) {
+    const TensorId state = read.inputs[0];
+    schedule_.buffers[at(state)].page = read.attributes.integer("page");
+    if (layouts_[at(state)].decided()) return;
+    TensorId here = read.outputs[0];  // then what it is called once it has arrived
+    for (const Node& node : graph_.nodes) {
+      const auto input = std::find(node.inputs.begin(), node.inputs.end(), here);
+      if (input == node.inputs.end()) continue;
+      if (find_op(node.op).paging == Paging::end_read) {
+        here = node.outputs[0];
+        continue;
+      }
+      const KernelChoice choice = backend_.choose(graph_, node, layouts_);
+      layouts_[at(state)] = choice.inputs[static_cast<size_t>(input - node.inputs.begin())];
+      return;
+    }
+    throw InternalError(str_cat("internal error: nobody updates ", graph_.tensor(state).name));
   }
 
   void adopt(TensorId tensor, const Layout& layout) {

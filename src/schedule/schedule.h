@@ -24,6 +24,8 @@ enum class Category : uint8_t {
 inline constexpr int kCategories = 7;
 const char* name_of(Category category);
 
+inline constexpr int64_t kNoPage = -1;
+
 // A tensor as it lies in memory.
 struct Buffer {
   std::string name;
@@ -34,6 +36,7 @@ struct Buffer {
   int64_t bytes = 0;
   Category category = Category::temporaries;
   bool persistent = false;  // keeps its value between steps
+  int64_t page = kNoPage;   // of a persistent one that waits in the page file: takes no memory
   Init init;                // of weights and statistics
 };
 

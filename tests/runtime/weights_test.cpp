@@ -12,6 +12,7 @@
 #include "runtime/safetensors.h"
 #include "support/arena_run.h"
 #include "support/expect_error.h"
+#include "transforms/offload.h"
 
 namespace thimble {
 namespace {
@@ -33,20 +34,22 @@ struct Store {
   MemoryPlan plan;
   std::unique_ptr<GuardedArena> memory;
   std::byte* arena = nullptr;
+  PageFile pages{testing::TempDir()};
   std::unique_ptr<WeightStore> weights;
 
   Store(const Graph& graph, const std::string& backend) {
     std::vector<NamedLayout> layouts;
     schedule = make_schedule(graph, *make_backend(backend), layouts);
     plan = plan_memory(schedule, place_persistent({&schedule}, {}));
-    int64_t staging = 0;  // as the planner books it
-    for (const Transfer& t : schedule.transfers) {
-      staging = std::max(staging, round_up(t.plain_bytes, kAlignment) + t.scratch_bytes);
-    }
-    const int64_t bytes = std::max(plan.arena_bytes, plan.persistent_bytes + staging);
+    const int64_t bytes =
+        std::max(plan.arena_bytes, plan.persistent_bytes + staging_bytes(schedule));
     memory = std::make_unique<GuardedArena>(bytes);
     arena = memory->data();
-    weights = std::make_unique<WeightStore>(schedule, plan, arena, bytes);
+    for (const Buffer& b : schedule.buffers) {
+      if (b.page != kNoPage) pages.book(b.page, b.bytes);
+    }
+    pages.open();
+    weights = std::make_unique<WeightStore>(schedule, plan, arena, bytes, &pages);
   }
 };
 
@@ -62,6 +65,38 @@ TEST(WeightStore, FirstValuesAreTheSameOnEveryBackend) {
           << model << ' ' << backend;
     }
     EXPECT_GT(read_file(dir / "portable").size(), 100000) << model;
+  }
+}
+
+// What waits in the page file goes to a checkpoint and comes from it as if it were in memory.
+TEST(WeightStore, PagedStateGoesToFilesToo) {
+  const TempDir dir;
+  const Graph graph = training_graph("resnet18_cifar");
+  for (const std::string& backend : backend_names()) {
+    Store kept(graph, backend);
+    kept.weights->initialise(7);
+    for (size_t b = 0; b < kept.schedule.buffers.size(); ++b) {
+      const Buffer& buffer = kept.schedule.buffers[b];
+      if (buffer.category != Category::optimizer) continue;
+      auto* values = reinterpret_cast<float*>(
+          kept.arena + kept.plan.blocks[static_cast<size_t>(kept.plan.block_of_buffer[b])].offset);
+      for (int64_t i = 0; i < buffer.bytes / 4; ++i) values[i] = static_cast<float>(i % 251);
+    }
+    kept.weights->save(dir / "kept", true, {});
+    Store paged(offload(graph, 100), backend);
+    const auto waiting = std::count_if(paged.schedule.buffers.begin(), paged.schedule.buffers.end(),
+                                       [](const Buffer& b) { return b.page != kNoPage; });
+    EXPECT_GT(waiting, 10);
+    paged.weights->load(dir / "kept", true);
+    paged.weights->save(dir / "paged", true, {});
+    EXPECT_TRUE(read_file(dir / "kept") == read_file(dir / "paged")) << backend;
+    EXPECT_TRUE(paged.memory->guards_intact());
+    paged.weights->initialise(7);
+    paged.weights->save(dir / "paged first", true, {});
+    Store first(graph, backend);
+    first.weights->initialise(7);
+    first.weights->save(dir / "first", true, {});
+    EXPECT_TRUE(read_file(dir / "first") == read_file(dir / "paged first")) << backend;
   }
 }
 

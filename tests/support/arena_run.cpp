@@ -202,7 +202,12 @@ void ArenaRun::set(TensorId tensor, const std::vector<double>& values) {
     return;
   }
   const std::vector<std::byte> plain = to_bytes(b.type, values);
+  std::vector<std::byte> paged;
   void* place = executor_->address(tensor);
+  if (b.page != kNoPage) {
+    paged.resize(static_cast<size_t>(b.bytes));
+    place = paged.data();
+  }
   const auto transfer = std::find_if(schedule_.transfers.begin(), schedule_.transfers.end(),
                                      [&](const Transfer& t) { return t.buffer == tensor; });
   if (transfer == schedule_.transfers.end()) {
@@ -210,6 +215,9 @@ void ArenaRun::set(TensorId tensor, const std::vector<double>& values) {
   } else {
     copy_kernel(*transfer->from_plain, plain.data(), place, transfer->scratch_bytes);
   }
+  if (b.page == kNoPage) return;
+  pages_.start_write(b.page, place);
+  pages_.wait(b.page);
 }
 
 void ArenaRun::set(const Values& values) {
@@ -224,9 +232,16 @@ void ArenaRun::run() {
 }
 
 std::vector<std::byte> ArenaRun::bytes(BufferId buffer) {
+  const Buffer& b = schedule_.buffer(buffer);
+  if (b.page != kNoPage) {
+    std::vector<std::byte> paged(static_cast<size_t>(b.bytes));
+    pages_.start_read(b.page, paged.data());
+    pages_.wait(b.page);
+    return paged;
+  }
   const auto* place = static_cast<const std::byte*>(executor_->address(buffer));
   if (place == nullptr) return {};  // nobody touches it
-  return {place, place + schedule_.buffer(buffer).bytes};
+  return {place, place + b.bytes};
 }
 
 std::vector<double> ArenaRun::get(TensorId tensor) {
