@@ -32,7 +32,8 @@ class Contestant {
       : plan_(make_plan(request, {1e11, 1e10, 1e-6, 2e11})),
         arena_(plan_.arena_bytes),
         executor_(plan_.train.schedule, plan_.train.memory, arena_.data()),
-        store_(plan_.train.schedule, plan_.train.memory, arena_.data(), plan_.arena_bytes) {
+        store_(plan_.train.schedule, plan_.train.memory, arena_.data(), plan_.arena_bytes,
+               nullptr) {
     store_.initialise(seed);
     *at<float>("lr") = lr;
   }

@@ -47,7 +47,7 @@ std::vector<double> time_steps(const Plan& plan, const std::string& offload_fold
   PageFile pages(offload_folder);
   Executor executor(schedule, plan.train.memory, arena.data(), {}, &pages);
   if (plan.paged_bytes > 0) pages.open();
-  WeightStore weights(schedule, plan.train.memory, arena.data(), plan.arena_bytes);
+  WeightStore weights(schedule, plan.train.memory, arena.data(), plan.arena_bytes, &pages);
   weights.initialise(0);
   const BufferId images = schedule.find("images");
   draw_images(static_cast<float*>(executor.address(images)),

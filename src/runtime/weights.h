@@ -17,9 +17,9 @@ namespace thimble {
 class WeightStore {
  public:
   // Bytes of the arena above the persistent ones are overwritten: no step may be under way. `pages`
-  // has what waits there, if something does.
+  // has what waits there; null when nothing does.
   WeightStore(const Schedule& schedule, const MemoryPlan& plan, std::byte* arena,
-              int64_t arena_bytes, PageFile* pages = nullptr);
+              int64_t arena_bytes, PageFile* pages);
 
   // First values as the model says, from (seed, name of the tensor): the same for every backend.
   void initialise(uint64_t seed);

@@ -347,6 +347,13 @@ TEST_F(Offloaded, KilledItGoesOnToTheSameWeightsAndLeavesNoFile) {
               read_file(dir_ / "run/model.safetensors"));
 }
 
+TEST_F(Offloaded, CalibratesThePlanThatPages) {
+  const Finished f = cli_test::thimble("calibrate" + model() + " --data " + dir_ / "data" +
+                                       str_cat(" --budget ", budget_) + flag());
+  EXPECT_EQ(f.exit_code, 0) << f.err;
+  EXPECT_NE(f.out.find("a step takes"), f.out.npos) << f.out;
+}
+
 TEST_F(Offloaded, ThePlanSaysWhatIsPaged) {
   const Finished plan = cli_test::thimble("plan --data " + dir_ / "data" + model() +
                                           str_cat(" --budget ", budget_) + flag());
