@@ -60,8 +60,21 @@ struct OptimizerChoice {
   double step_factor = 0.1;
 };
 
+// Sparse training: weights, gradients and momentum of convolutions and linear layers exist only at
+// active positions. Another computation than dense training.
+struct SparseChoice {
+  double sparsity = 0;               // share of the positions that are not active; 0: dense
+  std::string method = "rigl";       // static | set | rigl: how positions change
+  std::string distribution = "erk";  // uniform | erk: how layers share what is active
+  std::string format = "positions";  // positions | blocks: of 16 neighbouring outputs
+  int64_t every = 100;               // steps between changes
+  double until = 0.75;               // share of the training behind which nothing changes
+  double drop = 0.3;                 // share of the active positions that the first replaces
+};
+
 struct TrainOptions {
   ModelChoice model;
+  SparseChoice sparse;
   DataChoice data;
   OptimizerChoice optimizer;
   int64_t epochs = 1;

@@ -126,6 +126,24 @@ void add_model_flags(CLI::App& command, ModelChoice& model) {
             "`thimble list models`; may be given several times");
 }
 
+void add_sparse_flags(CLI::App& command, SparseChoice& sparse) {
+  const Group group = {command, "Sparse training"};
+  add_real(group, "--sparsity", sparse.sparsity, {0, 1, false, true},
+           "Share of weights that do not exist, such as 0.9", "dense weights");
+  add_choice(group, "--sparse-method", sparse.method, {"static", "set", "rigl"},
+             "Which weights exist: as drawn, or dropped where small and grown at random (set) or "
+             "where the gradient is largest (rigl)");
+  add_choice(group, "--sparse-distribution", sparse.distribution, {"uniform", "erk"},
+             "How layers share them; erk leaves more to small layers");
+  add_choice(group, "--sparse-format", sparse.format, {"positions", "blocks"},
+             "One by one, or 16 neighbouring outputs together");
+  add_integer(group, "--sparse-every", sparse.every, 1, kMany, "Steps between changes");
+  add_real(group, "--sparse-drop", sparse.drop, {0, 1, true, true},
+           "Share that the first change replaces");
+  add_real(group, "--sparse-until", sparse.until, {0, 1},
+           "Share of the training behind which nothing changes");
+}
+
 // More than 0.
 int64_t parse_bytes_of(const std::string& flag, const std::string& text) {
   int64_t bytes = 0;
@@ -235,6 +253,7 @@ void add_output_flags(CLI::App& command, Request& request) {
 void add_train_flags(CLI::App& command, Request& request) {
   TrainOptions& options = request.options;
   add_model_flags(command, options.model);
+  add_sparse_flags(command, options.sparse);
   add_data_flags(command, options.data);
   add_machine_flags(command, options);
   add_fitting_flags(command, options);
@@ -256,6 +275,11 @@ void settle_train_flags(const CLI::App& command, TrainOptions& options) {
   for (const char* name : {"--step-epochs", "--step-factor"}) {
     require(o.schedule == "step" || !given(name), name,
             " belongs to --schedule step, and --schedule is ", o.schedule);
+  }
+  for (const char* name : {"--sparse-method", "--sparse-distribution", "--sparse-format",
+                           "--sparse-every", "--sparse-drop", "--sparse-until"}) {
+    require(options.sparse.sparsity > 0 || !given(name), name,
+            " says how weights are sparse, and needs --sparsity, such as --sparsity 0.9");
   }
   require(!options.resume || !given("--init"),
           "--resume continues from the run's checkpoint file: leave out --init");

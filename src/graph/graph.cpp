@@ -47,6 +47,8 @@ const char* name_of(Role role) {
       return "accumulator";
     case Role::activation:
       return "activation";
+    case Role::expanded:
+      return "expanded";
     case Role::gradient:
       return "gradient";
     case Role::difference:
@@ -155,9 +157,10 @@ void verify(const Graph& graph) {
       ensure(t >= 0 && t < count, "node ", n.name, " reads tensor ", t, " of ", count);
       ensure(made[static_cast<size_t>(t)], n.op, ' ', n.name, " reads ", graph.tensor(t).name,
              " before it is made");
-      // What is prepared, or summed up for the finish, is there to be read.
+      // What is prepared, or summed up for the finish, is there to be read; the finish keeps its
+      // order.
       const auto& by = updated[static_cast<size_t>(t)];
-      ensure(!by || (*by != n.phase && (*by == Phase::prepare || n.phase == Phase::finish)), n.op,
+      ensure(!by || n.phase == Phase::finish || (*by != n.phase && *by == Phase::prepare), n.op,
              ' ', n.name, " reads ", graph.tensor(t).name, " after its update");
     }
     for (TensorId t : n.outputs) {

@@ -30,12 +30,17 @@ enum class Role : uint8_t {
   optimizer,    // momentum, second moments
   accumulator,  // gradients of a step's microbatches, summed; not kept in files
   activation,   // made by the forward pass
+  expanded,     // a sparse weight written out for the layer that reads it
   gradient,     // of a weight
   difference,   // gradient of an activation
   metric        // loss and number of correct answers: read by the training loop
 };
 const char* name_of(Role role);
 bool is_persistent(Role role);  // keeps its value between steps
+// Made by forward nodes for other nodes: may be kept for the backward pass, or made again there.
+inline bool is_forward_result(Role role) {
+  return role == Role::activation || role == Role::expanded;
+}
 
 // A step runs `prepare` once, then forward, backward and update once for each microbatch, then
 // `finish` once. A training graph of one batch has the middle three alone.
@@ -59,8 +64,15 @@ struct Tensor {
   Role role = Role::activation;
   Init init;               // for weights and statistics
   bool trainable = false;  // for weights: an optimizer updates it
+  // Of a sparse weight, of which `shape` counts the active values: that of the whole weight, which
+  // it has in files of models, and how many neighbouring outputs are active together. Which ones
+  // are, the tensor with kActive behind its name says (ops/core/sparse.h). Rank 0: not sparse.
+  Shape dense = {};
+  int64_t block = 1;
   friend bool operator==(const Tensor&, const Tensor&) = default;
 };
+
+inline constexpr const char* kActive = ".active";
 
 struct Node {
   std::string op;

@@ -99,7 +99,7 @@ Numerics numerics_of(const PlanRequest& request, const Candidate& c) {
 }
 
 Promise promise_of(const PlanRequest& request, const Candidate& c) {
-  Promise promise = Promise::bit_exact;
+  Promise promise = has_sparse_weights(request.forward) ? Promise::approximate : Promise::bit_exact;
   if (c.microbatches > 1) promise = microbatch().promise(request.forward);
   for (const Setting& s : c.settings) {
     promise = std::max(promise, s.technique->promise(request.forward));
@@ -112,8 +112,9 @@ Rewrite keeping_graph(const PlanRequest& request, const Candidate& c) {
   if (!forward.graph) return forward;
   const TensorId loss = forward.graph->find("loss");
   ensure(loss != kNoTensor, "the model ", request.forward.name, " has no loss");
-  Rewrite training = apply(add_optimizer(differentiate(*forward.graph, loss), request.optimizer),
-                           Stage::training, c.settings);
+  Graph updated = add_optimizer(differentiate(*forward.graph, loss), request.optimizer);
+  if (request.sparse) updated = with_changing_positions(updated, *request.sparse);
+  Rewrite training = apply(std::move(updated), Stage::training, c.settings);
   if (training.graph && c.microbatches > 1) {
     training.graph = accumulate_gradients(*training.graph, c.microbatches);
   }

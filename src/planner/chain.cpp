@@ -11,7 +11,7 @@ constexpr float kNever = std::numeric_limits<float>::infinity();
 size_t index(int64_t i) { return static_cast<size_t>(i); }
 
 int64_t bytes_of(const Graph& g, TensorId t) {
-  return t == kNoTensor || g.tensor(t).role != Role::activation
+  return t == kNoTensor || !is_forward_result(g.tensor(t).role)
              ? 0
              : g.tensor(t).shape.elements() * element_bytes(g.tensor(t).type);
 }

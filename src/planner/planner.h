@@ -13,6 +13,7 @@
 #include "schedule/order.h"
 #include "schedule/schedule.h"
 #include "transforms/recompute.h"
+#include "transforms/sparse_weights.h"
 
 namespace thimble {
 
@@ -21,6 +22,8 @@ struct PlanRequest {
   Graph forward;         // ends in "loss" and "correct"
   bool training = true;  // false: evaluation only
   OptimizerSpec optimizer;
+  // How positions of the sparse weights in `forward` change; nothing: they stay.
+  std::optional<SparseWeights> sparse;
   std::string backend = "auto";
   int64_t budget_bytes = 0;  // of the whole process; 0: no bound
   // The data loader's memory and the second batch slot, for batches of this size. May be empty.

@@ -96,7 +96,7 @@ RunModel::RunModel(const Graph& training, Backend& backend, std::vector<NamedLay
     // Bands stay whole, and what the training loop reads is written once.
     const std::vector<TensorId>& made = tasks_[task(kAgain, static_cast<int32_t>(n))].outputs;
     const bool reports = std::any_of(made.begin(), made.end(), [&](TensorId t) {
-      return all.tensor(t).role != Role::activation;
+      return !is_forward_result(all.tensor(t).role);
     });
     if (node.region != 0 || reports) continue;
     for (TensorId t : made) producer_[at(t)] = static_cast<int32_t>(n);

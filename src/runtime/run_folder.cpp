@@ -48,6 +48,13 @@ void for_each_field(const Visit& visit, Options&... o) {
   visit("model.norm", same, o.model.norm...);
   visit("model.label_smoothing", same, o.model.label_smoothing...);
   visit("model.variants", same, o.model.variants...);
+  visit("sparse.sparsity", same, o.sparse.sparsity...);
+  visit("sparse.method", same, o.sparse.method...);
+  visit("sparse.distribution", same, o.sparse.distribution...);
+  visit("sparse.format", same, o.sparse.format...);
+  visit("sparse.every", same, o.sparse.every...);
+  visit("sparse.until", same, o.sparse.until...);
+  visit("sparse.drop", same, o.sparse.drop...);
   visit("data.path", same, o.data.path...);
   visit("data.flip", same, o.data.flip...);
   visit("data.crop_pad", same, o.data.crop_pad...);

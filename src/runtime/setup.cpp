@@ -1,5 +1,6 @@
 #include "runtime/setup.h"
 
+#include <cmath>
 #include <filesystem>
 #include <thread>
 
@@ -64,6 +65,24 @@ std::vector<std::string> checked_approximations(const std::vector<std::string>& 
   return allow;
 }
 
+void make_sparse(Setup& setup) {
+  const SparseChoice& choice = setup.options.sparse;
+  require(choice.until >= 0 && choice.until <= 1, "sparse.until is ", choice.until,
+          ", needed a share of the training, from 0 to 1");
+  SparseWeights how{choice.sparsity, choice.method, choice.distribution,
+                    choice.format,   choice.every,  0,
+                    choice.drop};
+  setup.request.forward = with_sparse_weights(setup.request.forward, how);
+  if (!setup.training || how.method == "static") return;
+  if (setup.train_data) {
+    const int64_t steps =
+        count_batches(*setup.train_data, setup.train_loader) * setup.options.epochs;
+    // At least 1: 0 would be no end.
+    how.until = std::max<int64_t>(1, std::llround(choice.until * static_cast<double>(steps)));
+  }
+  setup.request.sparse = how;
+}
+
 void reserve_data(Setup& setup) {
   const ModelChoice& m = setup.options.model;
   const int64_t image_bytes = Shape{1, m.channels, m.height, m.width_px}.elements() * 4;
@@ -90,6 +109,7 @@ int usual_threads(int threads) {
 
 Setup prepare(TrainOptions options, bool training) {
   Setup setup;
+  setup.training = training;
   options.threads = usual_threads(options.threads);
   setup.options = std::move(options);
   TrainOptions& o = setup.options;
@@ -129,7 +149,7 @@ Setup prepare(TrainOptions options, bool training) {
   if (setup.train_data) count_batches(*setup.train_data, setup.train_loader);
   reserve_data(setup);
   setup.request.forward = build_model(o.model.name, model_options(o.model));
-  setup.training = training;
+  if (o.sparse.sparsity != 0) make_sparse(setup);
   setup.request.training = training;
   setup.request.optimizer = optimizer_spec(o.optimizer);
   setup.request.backend = backend;

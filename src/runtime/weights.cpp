@@ -6,7 +6,7 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "base/random.h"
-#include "runtime/safetensors.h"
+#include "runtime/sparse_values.h"
 
 namespace thimble {
 namespace {
@@ -27,16 +27,22 @@ float first_value(const Init& init, const RandomStream& random, uint64_t i) {
 
 // A missing tensor is reported when it is read.
 void check_entry(const SafetensorsReader& reader, const std::string& path, const std::string& name,
-                 const Shape& wanted) {
+                 const Shape& wanted, const char* type = "F32") {
   for (const TensorEntry& entry : reader.entries()) {
     if (entry.name != name) continue;
     Shape shape;
     for (int64_t d : entry.shape) {
       if (shape.rank() < Shape::kMaxRank) shape.push_back(d);
     }
-    require(entry.dtype == "F32" && shape == wanted, path, ": tensor ", name, " is ", entry.dtype,
-            ' ', shape, ", the model needs F32 ", wanted);
+    require(entry.dtype == type && shape == wanted, path, ": tensor ", name, " is ", entry.dtype,
+            ' ', shape, ", the model needs ", type, ' ', wanted);
   }
+}
+
+void check_finite(const float* values, int64_t count, const std::string& path,
+                  const std::string& name) {
+  require(std::all_of(values, values + count, [](float v) { return std::isfinite(v); }), path,
+          ": tensor ", name, " holds values that are not numbers");
 }
 
 }  // namespace
@@ -61,6 +67,11 @@ WeightStore::WeightStore(const Schedule& schedule, const MemoryPlan& plan, std::
     if (e.paged() && e.transfer != nullptr) {
       e.place += round_up(e.bytes, kAlignment) + round_up(e.transfer->scratch_bytes, kAlignment);
     }
+    if (e.sparse()) {
+      const auto index = static_cast<size_t>(schedule.find(buffer.name + kActive));
+      e.index = arena + plan.blocks[static_cast<size_t>(plan.block_of_buffer[index])].offset;
+    }
+    e.is_index = buffer.type == ElementType::u8;
     ensure(!e.paged() || pages != nullptr, buffer.name, " waits in a file that is not there");
     entries_.push_back(e);
   }
@@ -91,8 +102,18 @@ void WeightStore::take_plain(const Entry& e) {
   pages_->wait(e.buffer->page);
 }
 
+// Free bytes, when the dense form of a sparse weight stands in those before.
+std::byte* WeightStore::behind_dense(const Entry& e) const {
+  return staging_ + round_up(e.buffer->dense.elements() * 4, kAlignment);
+}
+
 void WeightStore::initialise(uint64_t seed) {
   for (const Entry& e : entries_) {
+    if (e.is_index) continue;
+    if (e.sparse()) {
+      initialise_sparse(e, seed);
+      continue;
+    }
     const RandomStream random(seed, hash_of(e.buffer->name));
     auto* plain = reinterpret_cast<float*>(plain_place(e));
     for (int64_t i = 0; i < e.buffer->shape.elements(); ++i) {
@@ -102,36 +123,78 @@ void WeightStore::initialise(uint64_t seed) {
   }
 }
 
-void WeightStore::save(const std::string& path, bool with_optimizer,
+// The values that a dense weight would have there.
+void WeightStore::initialise_sparse(const Entry& e, uint64_t seed) {
+  const SparseValues sparse(*e.buffer, e.place, e.index);
+  sparse.draw_positions(seed, hash_of(e.buffer->name + kActive), staging_);
+  const RandomStream random(seed, hash_of(e.buffer->name));
+  sparse.each([&](int64_t i, int64_t position) {
+    sparse.values()[i] = first_value(e.buffer->init, random, static_cast<uint64_t>(position));
+  });
+}
+
+void WeightStore::save(const std::string& path, bool to_go_on,
                        const std::map<std::string, std::string>& metadata) {
   std::vector<TensorEntry> layout;
   for (const Entry& e : entries_) {
-    if (e.optimizer() && !with_optimizer) continue;
-    layout.push_back(
-        {e.buffer->name, "F32", {e.buffer->shape.begin(), e.buffer->shape.end()}, e.bytes});
+    if (!to_go_on && !in_model(e)) continue;
+    const bool dense = !to_go_on && e.sparse();
+    const Shape& shape = dense ? e.buffer->dense : e.buffer->shape;
+    layout.push_back({e.buffer->name,
+                      e.is_index ? "U8" : "F32",
+                      {shape.begin(), shape.end()},
+                      dense ? shape.elements() * 4 : e.bytes});
   }
-  SafetensorsWriter writer(path, std::move(layout), metadata);
+  SafetensorsWriter writer(path, layout, metadata);
+  size_t next = 0;
   for (const Entry& e : entries_) {
-    if (e.optimizer() && !with_optimizer) continue;
-    writer.write(read_plain(e), e.bytes);
+    if (!to_go_on && !in_model(e)) continue;
+    const int64_t bytes = layout[next++].bytes;
+    if (!to_go_on && e.sparse()) {
+      SparseValues(*e.buffer, e.place, e.index).write_dense(reinterpret_cast<float*>(staging_));
+      writer.write(staging_, bytes);
+    } else {
+      writer.write(read_plain(e), bytes);
+    }
   }
   writer.finish();
 }
 
-std::map<std::string, std::string> WeightStore::load(const std::string& path, bool with_optimizer) {
+std::map<std::string, std::string> WeightStore::load(const std::string& path, bool to_go_on) {
   const SafetensorsReader reader(path);
   for (const Entry& e : entries_) {
-    if (e.optimizer() && !with_optimizer) continue;
-    check_entry(reader, path, e.buffer->name, e.buffer->shape);
-    std::byte* plain = plain_place(e);
-    reader.read(e.buffer->name, plain, e.bytes);
-    const auto* values = reinterpret_cast<const float*>(plain);
-    require(std::all_of(values, values + e.buffer->shape.elements(),
-                        [](float v) { return std::isfinite(v); }),
-            path, ": tensor ", e.buffer->name, " holds values that are not numbers");
-    take_plain(e);
+    if (!to_go_on && e.optimizer()) continue;
+    const bool dense = !to_go_on && !reader.has(e.buffer->name + (e.is_index ? "" : kActive));
+    if (e.is_index && dense) continue;  // came with its values
+    e.sparse() && dense ? load_dense(e, reader, path) : load_plain(e, reader, path);
+  }
+  for (const Entry& e : entries_) {
+    require(!e.sparse() || SparseValues(*e.buffer, e.place, e.index).is_valid(), path, ": tensor ",
+            e.buffer->name, kActive, " is no index of positions");
   }
   return reader.metadata();
+}
+
+void WeightStore::load_dense(const Entry& e, const SafetensorsReader& reader,
+                             const std::string& path) {
+  const Shape& shape = e.buffer->dense;
+  check_entry(reader, path, e.buffer->name, shape);
+  auto* dense = reinterpret_cast<float*>(staging_);
+  reader.read(e.buffer->name, dense, shape.elements() * 4);
+  check_finite(dense, shape.elements(), path, e.buffer->name);
+  SparseValues(*e.buffer, e.place, e.index).take_largest(dense, behind_dense(e));
+}
+
+void WeightStore::load_plain(const Entry& e, const SafetensorsReader& reader,
+                             const std::string& path) {
+  check_entry(reader, path, e.buffer->name, e.buffer->shape, e.is_index ? "U8" : "F32");
+  std::byte* plain = plain_place(e);
+  reader.read(e.buffer->name, plain, e.bytes);
+  if (!e.is_index) {
+    check_finite(reinterpret_cast<const float*>(plain), e.buffer->shape.elements(), path,
+                 e.buffer->name);
+  }
+  take_plain(e);
 }
 
 }  // namespace thimble

@@ -7,13 +7,15 @@
 
 #include "base/page_file.h"
 #include "memory/plan.h"
+#include "runtime/safetensors.h"
 #include "schedule/schedule.h"
 
 namespace thimble {
 
 // The weights, running statistics and optimizer state of a program, in and out of files, where they
 // are plain and carry their names. Those with another layout pass through free bytes of the arena,
-// one at a time; nothing is allocated per tensor.
+// one at a time; nothing is allocated per tensor. Sparse weights are dense in files of models, and
+// values and index in those of checkpoints.
 class WeightStore {
  public:
   // Bytes of the arena above the persistent ones are overwritten: no step may be under way. `pages`
@@ -23,12 +25,12 @@ class WeightStore {
 
   // First values as the model says, from (seed, name of the tensor): the same for every backend.
   void initialise(uint64_t seed);
-  // Written aside and renamed.
-  void save(const std::string& path, bool with_optimizer,
+  // Written aside and renamed. `to_go_on`: with all that training goes on from, or as a model.
+  void save(const std::string& path, bool to_go_on,
             const std::map<std::string, std::string>& metadata);
   // Returns the file's metadata. Throws UserError that names the first tensor that is missing or
   // has another shape.
-  std::map<std::string, std::string> load(const std::string& path, bool with_optimizer);
+  std::map<std::string, std::string> load(const std::string& path, bool to_go_on);
 
  private:
   struct Entry {
@@ -36,10 +38,18 @@ class WeightStore {
     int64_t bytes = 0;                   // plain
     std::byte* place = nullptr;          // of a page: free bytes that it passes through
     const Transfer* transfer = nullptr;  // null: the tensor is plain there
+    bool sparse() const { return buffer->dense.rank() > 0; }
+    std::byte* index = nullptr;  // of a sparse one; its own entry comes behind
+    bool is_index = false;
     bool paged() const { return buffer->page != kNoPage; }
     bool optimizer() const { return buffer->category == Category::optimizer; }
   };
 
+  bool in_model(const Entry& entry) const { return !entry.optimizer() && !entry.is_index; }
+  std::byte* behind_dense(const Entry& entry) const;
+  void initialise_sparse(const Entry& entry, uint64_t seed);
+  void load_dense(const Entry& entry, const SafetensorsReader& reader, const std::string& path);
+  void load_plain(const Entry& entry, const SafetensorsReader& reader, const std::string& path);
   void copy(const Entry& entry, const Kernel& kernel, void* from, void* to);
   // The plain values, wherever they had to be brought.
   std::byte* read_plain(const Entry& entry);

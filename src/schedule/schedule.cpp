@@ -26,6 +26,7 @@ Category category_of(const Tensor& tensor, bool read_by_backward) {
       return Category::data;
     case Role::activation:
       return read_by_backward ? Category::saved : Category::temporaries;
+    case Role::expanded:
     case Role::difference:
       return Category::temporaries;
   }
@@ -48,6 +49,8 @@ class Lowering {
       buffer.tensor = static_cast<TensorId>(t);
       buffer.persistent = is_persistent(tensor.role);
       buffer.init = tensor.init;
+      buffer.dense = tensor.dense;
+      buffer.block = tensor.block;
       schedule_.buffers.push_back(std::move(buffer));
       if (tensor.role == Role::data || tensor.role == Role::metric) {
         layouts_[t] = plain_layout(tensor.shape);
@@ -153,6 +156,17 @@ class Lowering {
       const auto it = weight_of_gradient_.find(t);
       if (it != weight_of_gradient_.end()) layouts_[at(t)] = layouts_[at(it->second)];
     }
+    if (find_op(node.op).follows_reader) layouts_[at(node.outputs[0])] = first_reader_wants(node);
+  }
+
+  Layout first_reader_wants(const Node& maker) {
+    for (const Node& node : graph_.nodes) {
+      const auto input = std::find(node.inputs.begin(), node.inputs.end(), maker.outputs[0]);
+      if (input == node.inputs.end()) continue;
+      return backend_.choose(graph_, node, layouts_)
+          .inputs[static_cast<size_t>(input - node.inputs.begin())];
+    }
+    return {};
   }
 
   void lower(const Node& node) {
@@ -183,7 +197,9 @@ class Lowering {
     std::vector<TensorId> results = node.outputs;
     results.insert(results.end(), node.updates.begin(), node.updates.end());
     for (size_t i = 0; i < results.size(); ++i) {
-      if (weight_of_gradient_.contains(results[i])) layouts_[at(results[i])] = {};
+      const bool wished =
+          weight_of_gradient_.contains(results[i]) || (def.follows_reader && i == 0);
+      if (wished) layouts_[at(results[i])] = {};
       if (results[i] != kNoTensor) adopt(results[i], choice.outputs[i]);
       step.outputs.push_back(results[i]);
     }

@@ -38,6 +38,8 @@ struct Buffer {
   bool persistent = false;  // keeps its value between steps
   int64_t page = kNoPage;   // of a persistent one that waits in the page file: takes no memory
   Init init;                // of weights and statistics
+  Shape dense;              // of a sparse weight, as in Tensor
+  int64_t block = 1;
 };
 
 using BufferId = int32_t;

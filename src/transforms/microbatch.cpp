@@ -1,6 +1,7 @@
 #include "transforms/microbatch.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "ops/core/builder.h"
 #include "transforms/core/technique.h"
@@ -76,14 +77,22 @@ bool reads_batch_statistics(const Graph& forward) {
 Graph accumulate_gradients(const Graph& training, int64_t count) {
   Graph graph = training;
   graph.microbatches = count;
-  std::erase_if(graph.nodes, [](const Node& n) { return n.phase == Phase::update; });
+  // What stands behind the updates, runs once already.
+  const auto behind = [](const Node& n) { return n.phase == Phase::update || runs_once(n.phase); };
+  std::erase_if(graph.nodes, behind);
   const size_t body = graph.nodes.size();
   for (const Node& update : training.nodes) {
     if (update.phase != Phase::update) continue;
     const OpDef& def = find_op(update.op);
+    if (!moves_weights(def)) {
+      graph.nodes.push_back(update);
+      continue;
+    }
     const auto ops = def.accumulating ? def.accumulating(update.attributes) : std::nullopt;
     ops ? in_state(graph, update, *ops, count) : in_accumulator(graph, update, count);
   }
+  std::copy_if(training.nodes.begin(), training.nodes.end(), std::back_inserter(graph.nodes),
+               [](const Node& n) { return n.phase == Phase::finish; });
   const auto first = graph.nodes.begin() + static_cast<std::ptrdiff_t>(body);
   std::stable_partition(first, graph.nodes.end(),
                         [](const Node& n) { return n.phase != Phase::finish; });

@@ -22,7 +22,7 @@ bool joins_band(const Graph& graph, const std::vector<int32_t>& forward, size_t 
 }
 
 bool is_activation(const Graph& graph, TensorId t) {
-  return t != kNoTensor && graph.tensor(t).role == Role::activation;
+  return t != kNoTensor && is_forward_result(graph.tensor(t).role);
 }
 
 // Plays a plan and notes what runs.

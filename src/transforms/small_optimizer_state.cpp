@@ -17,7 +17,9 @@ Graph small_optimizer_state(const Graph& training) {
   for (Node& node : graph.nodes) {
     if (node.phase != Phase::update || node.inputs.size() <= kOptimizerStateInput) continue;
     ++layer;  // of all, so that leaving one out renames no other
-    const bool small = op_table().find(node.op + "_small") != nullptr;
+    // The state of a sparse weight moves with its positions, which 8 bits of a block cannot.
+    const bool small = op_table().find(node.op + "_small") != nullptr &&
+                       graph.tensor(node.inputs[0]).dense.rank() == 0;
     if (!small || graph.tensor(node.inputs[0]).shape.elements() < kSmallestElements) continue;
     node.op += "_small";
     node.attributes.set("layer", layer);

@@ -22,6 +22,10 @@ auto fields(const ModelChoice& choice) {
   const auto& [a, b, c, d, e, f, g, h, i, j] = choice;
   return std::tie(a, b, c, d, e, f, g, h, i, j);
 }
+auto fields(const SparseChoice& choice) {
+  const auto& [a, b, c, d, e, f, g] = choice;
+  return std::tie(a, b, c, d, e, f, g);
+}
 auto fields(const DataChoice& choice) {
   const auto& [a, b, c, d, e] = choice;
   return std::tie(a, b, c, d, e);
@@ -32,9 +36,9 @@ auto fields(const OptimizerChoice& choice) {
 }
 auto fields(const TrainOptions& options) {
   // A device is planned for; a run is on this machine.
-  const auto& [model, data, optimizer, a, b, c, d, e, f, g, device, h, i, j, k] = options;
+  const auto& [model, sparse, data, optimizer, a, b, c, d, e, f, g, device, h, i, j, k] = options;
   static_cast<void>(device);
-  return std::tuple_cat(fields(model), fields(data), fields(optimizer),
+  return std::tuple_cat(fields(model), fields(sparse), fields(data), fields(optimizer),
                         std::tie(a, b, c, d, e, f, g, h, i, j, k));
 }
 
@@ -51,6 +55,7 @@ TrainOptions unusual_options(const std::string& run_folder) {
              "group",
              1e-300,
              {{"a", "1"}, {"b/c.d", "\xc3\xa4\n"}}};
+  o.sparse = {0.9, "set", "uniform", "blocks", 7, 0.6, 0.2};
   o.data = {"/data/x y", true, 4, true, (int64_t{1} << 62) + 1};
   o.optimizer = {"adamw",   0.1,    true, 5e-4,    {{"beta1", "0.8"}},
                  0.1 + 0.2, "step", 2.5,  {3, 60}, 0.2};
@@ -88,8 +93,8 @@ TEST(RunFolder, EveryOptionComesBack) {
   folder.create();
   TrainOptions options = unusual_options(dir / "run");
   options.resume = true;
-  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<36>());
-  static_assert(std::tuple_size_v<decltype(fields(options))> == 36);
+  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<43>());
+  static_assert(std::tuple_size_v<decltype(fields(options))> == 43);
   folder.write_options(options);
   options.resume = false;  // belongs to the call
   EXPECT_EQ(fields(folder.read_options()), fields(options));
@@ -148,10 +153,10 @@ TEST(RunFolder, WrongOptionsAreNamed) {
   EXPECT_EQ(refusal(R"({"epochs": "1"})"),
             path + "epochs is \"1\", needed a whole number in range");
   EXPECT_EQ(refusal(R"({"epochs": 1.5})"), path + "epochs is 1.5, needed a whole number in range");
-  EXPECT_EQ(refusal(R"({"epochs": 9223372036854775808})"),
-            path + "epochs is 9223372036854775808, needed a whole number in range");
-  EXPECT_EQ(refusal(R"({"threads": 2147483648})"),
-            path + "threads is 2147483648, needed a whole number in range");
+  EXPECT_EQ(refusal(R"({"epochs": 9223372043854775808})"),
+            path + "epochs is 9223372043854775808, needed a whole number in range");
+  EXPECT_EQ(refusal(R"({"threads": 2147484348})"),
+            path + "threads is 2147484348, needed a whole number in range");
   EXPECT_EQ(refusal(R"({"seed": -1})"), path + "seed is -1, needed a whole number, at least 0");
   EXPECT_EQ(refusal(R"({"backend": 1})"), path + "backend is 1, needed a string");
   EXPECT_EQ(refusal(R"({"data": {"flip": 1}})"), path + "data.flip is 1, needed true or false");

@@ -1,7 +1,11 @@
 #include "support/check_net.h"
 
+#include <algorithm>
+
+#include "base/random.h"
 #include "support/check_backends.h"
 #include "support/experiment.h"
+#include "support/sparse_bytes.h"
 
 namespace thimble {
 namespace {
@@ -23,6 +27,20 @@ Draw draw_of(const Tensor& t, int64_t classes) {
   return uniform(-1, 1);
 }
 
+// An index of positions, drawn: nothing else that lies in these bytes would be one.
+std::vector<double> drawn_index(const Graph& graph, const Tensor& index, uint64_t seed) {
+  const std::string of = index.name.substr(0, index.name.size() - std::string(kActive).size());
+  const Tensor& weight = graph.tensor(graph.find(of));
+  const int64_t units = SparseShape(weight.dense, weight.block).units();
+  std::vector<int64_t> active(static_cast<size_t>(weight.shape.elements() / weight.block));
+  const Permutation permutation(units, seed, 0);
+  for (size_t i = 0; i < active.size(); ++i) {
+    active[i] = permutation.permuted(static_cast<int64_t>(i));
+  }
+  std::sort(active.begin(), active.end());
+  return as_doubles(index_of(active, units));
+}
+
 }  // namespace
 
 Values draw_inputs(const Graph& graph, uint64_t seed, int64_t classes) {
@@ -31,6 +49,10 @@ Values draw_inputs(const Graph& graph, uint64_t seed, int64_t classes) {
     const Tensor& tensor = graph.tensors[t];
     if (!is_persistent(tensor.role) || tensor.role == Role::metric) continue;
     const auto id = static_cast<TensorId>(t);
+    if (tensor.name.ends_with(kActive)) {
+      values[t] = drawn_index(graph, tensor, seed);
+      continue;
+    }
     values[t] = draw_values(graph, id, draw_of(tensor, classes), seed);
   }
   return values;

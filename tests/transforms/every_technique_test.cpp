@@ -80,11 +80,12 @@ TEST_P(EveryTechnique, KeepsItsPromiseOnEveryModelOrSaysWhyNot) {
   int used = 0;
   const std::set<int64_t> options = {GetParam()->options.front(), GetParam()->options.back()};
   const auto check = [&](const std::string& model, const std::string& norm,
-                         const std::map<std::string, std::string>& variants) {
+                         const std::map<std::string, std::string>& variants, double sparsity = 0) {
     if (kSanitized && (used > 0 || model == "resnet50")) return;  // there is no time for more
-    const Graph forward = small_net(model, 4, norm, variants);
+    Graph forward = small_net(model, 4, norm, variants);
+    if (sparsity > 0) forward = with_sparse_weights(forward, {.sparsity = sparsity});
     for (int64_t option : options) {
-      SCOPED_TRACE(str_cat(model, ", ", norm, " norm, option ", option));
+      SCOPED_TRACE(str_cat(model, ", ", norm, " norm, sparsity ", sparsity, ", option ", option));
       const std::string refusal = check_transform({GetParam(), option}, forward);
       used += refusal.empty();
       EXPECT_EQ(refusal.find('\n'), refusal.npos) << "one line for people";
@@ -94,6 +95,9 @@ TEST_P(EveryTechnique, KeepsItsPromiseOnEveryModelOrSaysWhyNot) {
     for (const char* norm : {"batch", "frozen", "group"}) check(model->name, norm, {});
   }
   check("resnet18_cifar", "batch", {{"activation", "leaky_relu"}});
+  for (const char* model : {"resnet18_cifar", "mobilenet_v2"}) {
+    for (const char* norm : {"batch", "frozen"}) check(model, norm, {}, 0.8);
+  }
   EXPECT_GT(used, 0);
 }
 

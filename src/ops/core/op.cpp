@@ -39,6 +39,11 @@ const OpDef& find_op(std::string_view name) {
   return *def;
 }
 
+bool moves_weights(const OpDef& op) {
+  return op.updates && op.inputs.size() > 2 && op.inputs[0].name == "weights" &&
+         op.inputs[2].name == "lr";
+}
+
 OpShapes shapes_of(const Graph& graph, const Node& node) {
   OpShapes shapes{node.attributes, {}};
   for (TensorId t : node.inputs) {
@@ -50,6 +55,7 @@ OpShapes shapes_of(const Graph& graph, const Node& node) {
 ElementType type_of_inputs(const Graph& graph, const Node& node) {
   for (TensorId t : node.inputs) {
     if (t == kNoTensor || is_persistent(graph.tensor(t).role)) continue;
+    if (graph.tensor(t).role == Role::expanded) continue;
     if (is_scalar(graph.tensor(t).type)) return graph.tensor(t).type;
   }
   return ElementType::f32;

@@ -126,6 +126,8 @@ struct OpDef {
   std::function<Node(const Node&)> replay;
   // That input again, from the outputs and the other inputs; null: no input can be had so.
   std::function<Inverse(const Graph&, const Node&, size_t input)> inverse;
+  // Output 0 is best made as its first reader wants it to lie in memory.
+  bool follows_reader = false;
   Paging paging = Paging::none;  // then `kernels` are empty
   // Each output element depends only on the same element of the inputs that have its shape, zero
   // gives zero, and any other input is one value: the kernel then runs on every memory layout.
@@ -140,6 +142,8 @@ struct OpDef {
 // An optimizer is an op that updates weights: inputs (weights, diff_weights, lr, counter,
 // state...).
 inline constexpr size_t kOptimizerStateInput = 4;
+// One of those; an op that only gathers gradients has updates too, but no learning rate.
+bool moves_weights(const OpDef& op);
 
 class OpTable {
  public:

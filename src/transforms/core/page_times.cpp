@@ -49,7 +49,7 @@ class Timetable {
     for (size_t t = 0; t < graph_.tensors.size(); ++t) {
       const auto id = static_cast<TensorId>(t);
       const Role role = graph_.tensor(id).role;
-      const bool counts = role == Role::activation || role == Role::difference;
+      const bool counts = is_forward_result(role) || role == Role::difference;
       if (counts && made[t] < count && !paged[t]) add(made[t], last[t] + 1, bytes_of(graph_, id));
     }
     for (Page& p : pages_) {

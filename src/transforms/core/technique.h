@@ -28,7 +28,7 @@ struct Technique {
     forward,   // the forward graph of one microbatch, before its gradients
     training,  // forward, backward and update, before microbatches are summed
     last,      // behind everything else: what is kept from forward to backward is settled
-    searched   // the planner's search drives it by its own functions; `apply` is empty
+    searched   // driven by functions of its own, by the search or by the user; `apply` is empty
   };
 
   std::string name;

@@ -140,7 +140,6 @@ std::optional<KernelChoice> choose_backward_data(const Context& c) {
   const ElementType type = c.in_type(1);
   const Desc diff_src = c.formats.map_desc(c.out(0), type);
   const Desc diff_dst = c.formats.map_desc(c.in(1), type);
-  const Desc given = weights_desc(c, c.in(0), c.layout(0));
   const Desc any = any_weights(c, c.in(0), type);
   const auto hint = forward_desc(c, diff_src, any, {}, diff_dst);
   const auto desc = make_backward_desc<dnnl::convolution_backward_data>(
@@ -148,6 +147,12 @@ std::optional<KernelChoice> choose_backward_data(const Context& c) {
       w.before, w.after);
   if (!is_usable(desc.impl_info_str())) return std::nullopt;
   auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
+  // Weights that are made for this node may come as it likes them, if they need no rounding.
+  const bool free = !c.layout(0).decided();
+  const Desc given = !free ? weights_desc(c, c.in(0), c.layout(0))
+                     : type == ElementType::f32
+                         ? desc.weights_desc()
+                         : Layouts::plain_desc(weight_dims(c, c.in(0)), DataType::f32);
   Source weights = input(0);
   if (given != desc.weights_desc()) {
     weights = kernel->add_reorder(given, input(0), desc.weights_desc());
@@ -157,7 +162,10 @@ std::optional<KernelChoice> choose_backward_data(const Context& c) {
                {DNNL_ARG_DIFF_DST, diff_dst, input(1)},
                {DNNL_ARG_DIFF_SRC, diff_src, output(0)}});
   KernelChoice choice = plain_choice(c);
-  choice.inputs[0] = c.layout(0);
+  if (!free) choice.inputs[0] = c.layout(0);
+  if (free && type == ElementType::f32) {
+    choice.inputs[0] = c.formats.remember(c.in(0), ElementType::f32, given);
+  }
   choice.inputs[1] = c.formats.map_layout(c.in(1));
   choice.outputs[0] = c.formats.map_layout(c.out(0));
   choice.scratch_bytes = kernel->scratch_bytes();

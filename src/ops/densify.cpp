@@ -1,0 +1,126 @@
+#include <algorithm>
+
+#include "ops/core/builder.h"
+#include "ops/core/gradient.h"
+#include "ops/core/sparse.h"
+#include "ops/core/text.h"
+
+// A sparse weight written out for the layer that reads it, and the gradient of its active values.
+// values (active units * block), active (bytes of the index; ops/core/sparse.h), dst: the shape of
+// the dense weight. On other memory layouts backends have kernels of their own.
+
+namespace thimble {
+namespace {
+
+struct Densify {
+  template <class T>
+  static void run(const OpCall& call) {
+    const SparseShape shape = sparse_shape(call.attributes);
+    const T* values = call.in<T>(0);
+    const int64_t count = call.in_shape(0).elements() / shape.block;
+    const SparseIndex index(call.in<uint8_t>(1), shape.units(), count);
+    T* dst = call.out<T>(0);
+    parallel_for(call.out_shape(0).elements(), kParallelGrain,
+                 [&](int64_t begin, int64_t end) { std::fill(dst + begin, dst + end, T(0)); });
+    parallel_for(index.tiles, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t tile = begin; tile < end; ++tile) {
+        index.each_of_tile(tile, [&](int64_t i, int64_t unit) {
+          T* at = dst + unit / shape.row * shape.block * shape.row + unit % shape.row;
+          for (int64_t k = 0; k < shape.block; ++k) at[k * shape.row] = values[i * shape.block + k];
+        });
+      }
+    });
+  }
+};
+
+struct Gather {
+  template <class T>
+  static void run(const OpCall& call) {
+    const SparseShape shape = sparse_shape(call.attributes);
+    const T* diff = call.in<T>(0);
+    T* values = call.out<T>(0);
+    const int64_t count = call.out_shape(0).elements() / shape.block;
+    const SparseIndex index(call.in<uint8_t>(1), shape.units(), count);
+    parallel_for(index.tiles, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t tile = begin; tile < end; ++tile) {
+        index.each_of_tile(tile, [&](int64_t i, int64_t unit) {
+          const T* at = diff + unit / shape.row * shape.block * shape.row + unit % shape.row;
+          for (int64_t k = 0; k < shape.block; ++k) values[i * shape.block + k] = at[k * shape.row];
+        });
+      }
+    });
+  }
+};
+
+void check_dense(const std::string& op, const Attributes& a) {
+  const auto& sizes = a.integers("shape");
+  require(sizes.size() >= 2 && sizes.size() <= Shape::kMaxRank &&
+              *std::min_element(sizes.begin(), sizes.end()) > 0,
+          op, ": shape takes 2 to ", Shape::kMaxRank, " positive sizes, got ", text_of(sizes));
+  const int64_t block = a.integer("block");
+  require((block == 1 || block == 16) && sizes[0] % block == 0, op,
+          ": block is 1 or 16 and divides the outputs, got ", block, " for ", text_of(sizes));
+}
+
+void check_active(const std::string& op, const Attributes& a, int64_t values, const Shape& active) {
+  const SparseShape shape = sparse_shape(a);
+  const int64_t count = values / shape.block;
+  require(values % shape.block == 0 && count > 0 && count <= shape.units(), op, ": ", values,
+          " values are no part of ", shape.units(), " units of ", shape.block);
+  require(active == Shape{index_bytes(shape.units(), count)}, op, ": ", count,
+          " active units need an index of ", index_bytes(shape.units(), count), " bytes, got ",
+          active);
+}
+
+std::vector<AttributeSpec> attribute_specs() {
+  return {{"shape", std::vector<int64_t>{}, "of the dense weight"},
+          {"block", int64_t{1}, "neighbouring outputs that are active together: 1 or 16"}};
+}
+
+OpDef gather() {
+  OpDef def;
+  def.name = "gather_active";
+  def.summary = "the gradient of a sparse weight's active values, from the dense one";
+  def.attributes = attribute_specs();
+  def.attributes.push_back({"values", int64_t{0}, "active values"});
+  def.inputs = {{"diff_dst"}, {"active"}};
+  def.outputs = {{"diff_values"}};
+  def.infer = [](const OpShapes& s) {
+    check_dense("gather_active", s.attributes);
+    const int64_t values = s.attributes.integer("values");
+    check_active("gather_active", s.attributes, values, s.inputs[1]);
+    return std::vector<TensorSpec>{{{values}, ElementType::f32}};
+  };
+  def.kernels = portable_kernels<Gather>();
+  return def;
+}
+
+}  // namespace
+
+void define_densify(OpTable& table) {
+  OpDef def;
+  def.name = "densify";
+  def.summary = "a sparse weight, written out for the layer that reads it";
+  def.attributes = attribute_specs();
+  def.inputs = {{"values"}, {"active"}};
+  def.outputs = {{"dst"}};
+  def.infer = [](const OpShapes& s) {
+    check_dense("densify", s.attributes);
+    check_active("densify", s.attributes, s.inputs[0].elements(), s.inputs[1]);
+    Shape dense;
+    for (int64_t d : s.attributes.integers("shape")) dense.push_back(d);
+    return std::vector<TensorSpec>{{dense, ElementType::f32}};
+  };
+  def.gradient = [](GradientBuilder& g) {
+    Attributes a = g.attributes();
+    a.set("values", g.input_shape(0).elements());
+    g.set_diff_input(0, g.emit("gather_active", {g.diff_output(), g.input(1)}, a)[0]);
+  };
+  def.saves = [](const OpShapes&) { return Saves{{1}, {}}; };
+  def.follows_reader = true;
+  def.kernels = portable_kernels<Densify>();
+  table.add(def);
+  table.add(gather());
+}
+
+}  // namespace thimble

@@ -1,0 +1,217 @@
+#include "transforms/sparse_weights.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/names.h"
+#include "ops/core/builder.h"
+#include "ops/core/drop_grow.h"
+#include "transforms/core/technique.h"
+
+namespace thimble {
+namespace {
+
+constexpr int64_t kBlock = 16;
+
+void require_one_of(const std::vector<std::string>& names, const std::string& came,
+                    const char* what) {
+  require(std::find(names.begin(), names.end(), came) != names.end(), "sparse.", what, " is \"",
+          came, "\", needed one of ", joined(names), did_you_mean(came, names));
+}
+
+void check(const SparseWeights& how) {
+  require(how.sparsity > 0 && how.sparsity < 1, "sparse.sparsity is ", how.sparsity,
+          ", needed more than 0 and less than 1");
+  require_one_of(sparse_methods(), how.method, "method");
+  require_one_of(sparse_distributions(), how.distribution, "distribution");
+  require_one_of(sparse_formats(), how.format, "format");
+  require(how.every > 0, "sparse.every is ", how.every, ", needed 1 step or more");
+  require(how.until >= 0, "sparse.until is ", how.until, ", needed a step or 0");
+  require(how.drop > 0 && how.drop < 1, "sparse.drop is ", how.drop,
+          ", needed more than 0 and less than 1");
+}
+
+// Of nodes that may have a sparse weight, which is their input 1.
+std::vector<size_t> layers_of(const Graph& forward) {
+  std::vector<size_t> layers;
+  bool first = true;
+  for (size_t n = 0; n < forward.nodes.size(); ++n) {
+    const Node& node = forward.nodes[n];
+    const bool conv = node.op == "conv2d";
+    if (!conv && node.op != "linear") continue;
+    const bool is_first = std::exchange(first, false);
+    if (is_first || (conv && node.attributes.integer("groups") > 1)) continue;
+    if (forward.tensor(node.inputs[1]).role == Role::weight) layers.push_back(n);
+  }
+  return layers;
+}
+
+Attributes shape_attributes(const Shape& dense, int64_t block) {
+  return {{"shape", std::vector<int64_t>{dense.begin(), dense.end()}}, {"block", block}};
+}
+
+class Rewriter {
+ public:
+  Rewriter(const Graph& from, const SparseWeights& how) : from_(from), how_(how) {
+    to_ = from;
+    to_.nodes.clear();
+  }
+
+  Graph run() {
+    const std::vector<size_t> layers = layers_of(from_);
+    require(!layers.empty(), from_.name, " has no layer whose weight may be sparse");
+    std::vector<Shape> shapes;
+    for (size_t n : layers) shapes.push_back(from_.tensor(from_.nodes[n].inputs[1]).shape);
+    const std::vector<double> densities =
+        layer_densities(shapes, 1 - how_.sparsity, how_.distribution);
+    size_t layer = 0;
+    for (size_t n = 0; n < from_.nodes.size(); ++n) {
+      Node node = from_.nodes[n];
+      if (layer < layers.size() && layers[layer] == n) {
+        node.inputs[1] = densified(node, densities[layer]);
+        ++layer;
+      }
+      to_.nodes.push_back(std::move(node));
+    }
+    verify(to_);
+    return std::move(to_);
+  }
+
+ private:
+  TensorId densified(const Node& node, double density) {
+    const TensorId weight = node.inputs[1];
+    const Shape dense = to_.tensor(weight).shape;
+    const bool blocks = how_.format == "blocks" && dense[0] % kBlock == 0;
+    const int64_t block = blocks ? kBlock : 1;
+    const SparseShape sparse(dense, block);
+    const int64_t units = sparse.units();
+    // As in RigL: so many are left out, rounded down.
+    const int64_t active =
+        units - static_cast<int64_t>((1 - density) * static_cast<double>(units) + 1e-9);
+    Tensor& tensor = to_.tensor(weight);
+    tensor.dense = dense;
+    tensor.block = block;
+    tensor.shape = {active * block};
+    const std::string name = tensor.name;
+    Tensor index{name + kActive, {index_bytes(units, active)}, ElementType::u8, Role::statistic, {},
+                 false};
+    const TensorId where = to_.add_tensor(std::move(index));
+    const TensorId out = append_node(to_, Phase::forward, "densify", node.name, {weight, where},
+                                     shape_attributes(dense, block))[0];
+    to_.tensor(out).role = Role::expanded;
+    to_.tensor(out).name = name + " dense";
+    return out;
+  }
+
+  const Graph& from_;
+  const SparseWeights& how_;
+  Graph to_;
+};
+
+// RigL's factor of each layer before scaling: (sum of its sizes) / (product of them).
+double erk_factor(const Shape& layer) {
+  const double sum = static_cast<double>(std::accumulate(layer.begin(), layer.end(), int64_t{0}));
+  return sum / static_cast<double>(layer.elements());
+}
+
+}  // namespace
+
+std::vector<std::string> sparse_methods() { return {"static", "set", "rigl"}; }
+std::vector<std::string> sparse_distributions() { return {"uniform", "erk"}; }
+std::vector<std::string> sparse_formats() { return {"positions", "blocks"}; }
+
+std::vector<double> layer_densities(const std::vector<Shape>& layers, double density,
+                                    const std::string& distribution) {
+  std::vector<double> densities(layers.size(), density);
+  if (distribution == "uniform") return densities;
+  std::vector<bool> full(layers.size());
+  for (;;) {
+    double wanted = 0, scaled = 0;
+    for (size_t i = 0; i < layers.size(); ++i) {
+      const auto count = static_cast<double>(layers[i].elements());
+      wanted += density * count - (full[i] ? count : 0);
+      if (!full[i]) scaled += erk_factor(layers[i]) * count;
+    }
+    const double scale = scaled > 0 ? wanted / scaled : 0;
+    bool more = false;
+    for (size_t i = 0; i < layers.size(); ++i) {
+      densities[i] = full[i] ? 1 : scale * erk_factor(layers[i]);
+      if (densities[i] <= 1) continue;
+      full[i] = more = true;
+    }
+    if (!more) return densities;
+  }
+}
+
+Graph with_sparse_weights(const Graph& forward, const SparseWeights& how) {
+  check(how);
+  return Rewriter(forward, how).run();
+}
+
+bool has_sparse_weights(const Graph& graph) {
+  return std::any_of(graph.tensors.begin(), graph.tensors.end(),
+                     [](const Tensor& t) { return t.dense.rank() > 0; });
+}
+
+Graph with_changing_positions(const Graph& training, const SparseWeights& how) {
+  check(how);
+  Graph graph = training;
+  const TensorId counter = graph.find("counter");
+  ensure(counter != kNoTensor, graph.name, " counts no steps");
+  int64_t layer = 0;
+  for (const Node& update : training.nodes) {
+    if (update.phase != Phase::update || !moves_weights(find_op(update.op))) continue;
+    const TensorId weight = update.inputs[0];
+    const Tensor& tensor = training.tensor(weight);
+    if (tensor.dense.rank() == 0) continue;
+    ++layer;
+    const TensorId active = graph.find(tensor.name + kActive);
+    Attributes attributes = shape_attributes(tensor.dense, tensor.block);
+    attributes.set("every", how.every);
+    attributes.set("until", how.until);
+    attributes.set("drop", how.drop);
+    TensorId candidates = kNoTensor;
+    if (how.method == "rigl") {
+      const int64_t most = most_replaced(attributes, tensor.shape.elements() / tensor.block);
+      if (most == 0) continue;
+      candidates = graph.add_tensor({str_cat("growth candidates.", tensor.name),
+                                     {most},
+                                     ElementType::i32,
+                                     Role::accumulator,
+                                     {},
+                                     false});
+      // The gradient of the dense weight is what the gradient of the values was gathered from.
+      const auto gather =
+          std::find_if(training.nodes.begin(), training.nodes.end(), [&](const Node& n) {
+            return n.op == "gather_active" && n.outputs[0] == update.inputs[1];
+          });
+      ensure(gather != training.nodes.end(), tensor.name, " is read by more than one layer");
+      Attributes of_candidates = attributes;
+      of_candidates.set("values", tensor.shape.elements());
+      append_node(graph, Phase::update, "growth_candidates", update.name,
+                  {gather->inputs[0], active, counter, candidates}, of_candidates);
+    }
+    std::vector<TensorId> inputs = {active, counter, candidates, weight};
+    for (TensorId t : update.updates) {
+      if (training.tensor(t).role == Role::optimizer) inputs.push_back(t);
+    }
+    attributes.set("layer", layer);
+    append_node(graph, Phase::finish, "drop_grow", update.name, inputs, attributes);
+  }
+  std::stable_partition(graph.nodes.begin(), graph.nodes.end(),
+                        [](const Node& n) { return n.phase != Phase::finish; });
+  verify(graph);
+  return graph;
+}
+
+const Technique& technique_sparse_weights() {
+  static const Technique technique = {
+      .name = "sparse_weights",
+      .summary = "Weights, gradients and momentum exist at active positions only (--sparsity)",
+      .paper = "SET, arXiv 1707.04780; RigL, 1911.11134",
+      .promise = [](const Graph&) { return Promise::approximate; }};
+  return technique;
+}
+
+}  // namespace thimble

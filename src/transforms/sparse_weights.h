@@ -1,0 +1,43 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace thimble {
+
+// How weights are made sparse, and how their active positions change while they train.
+struct SparseWeights {
+  double sparsity = 0;               // share of the positions that are not active, in [0, 1)
+  std::string method = "rigl";       // static | set | rigl
+  std::string distribution = "erk";  // uniform | erk: how layers share the active positions
+  std::string format = "positions";  // positions | blocks (of 16 neighbouring outputs)
+  int64_t every = 100;               // steps between changes
+  int64_t until = 0;                 // step of the last change; 0: none is the last
+  double drop = 0.3;                 // share of a layer's active positions that the first replaces
+};
+
+// Names that the fields take.
+std::vector<std::string> sparse_methods();
+std::vector<std::string> sparse_distributions();
+std::vector<std::string> sparse_formats();
+
+// Convolutions and linear layers of a forward graph get sparse weights: values and an index of
+// active positions are what is kept from step to step, and a node `densify` writes a weight out for
+// the layer that reads it. Dense stay: the first convolution, those in groups (depthwise), biases
+// and normalisation. Throws UserError when the settings make no sense for this network.
+Graph with_sparse_weights(const Graph& forward, const SparseWeights& how);
+bool has_sparse_weights(const Graph& graph);
+
+// Appends to a training graph what changes the active positions as `how` says, behind the
+// optimizer's step.
+Graph with_changing_positions(const Graph& training, const SparseWeights& how);
+
+// The share of each layer's positions that is active, for layers of these shapes (erk:
+// Erdos-Renyi-Kernel, as in RigL, arXiv 1911.11134): `density` of all of them together, none more
+// than all of its own.
+std::vector<double> layer_densities(const std::vector<Shape>& layers, double density,
+                                    const std::string& distribution);
+
+}  // namespace thimble

@@ -1,0 +1,266 @@
+#include "transforms/sparse_weights.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "ops/core/sparse.h"
+#include "runtime/fixtures.h"
+#include "runtime/safetensors.h"
+#include "support/expect_error.h"
+#include "support/sanitizers.h"
+#include "support/sparse_bytes.h"
+#include "transforms/fixtures.h"
+#include "transforms/microbatch.h"
+
+namespace thimble {
+namespace {
+
+using cli_test::Finished;
+using data_test::read_file;
+using nlohmann::json;
+using runtime_test::TempDir;
+using transforms_test::small_net;
+using transforms_test::training_graph;
+
+const OptimizerSpec kMomentum = {"sgd", {{"momentum", 0.9}}};
+
+Graph sparse_net(const SparseWeights& how, const std::string& model = "resnet18_cifar") {
+  return with_sparse_weights(small_net(model, 4), how);
+}
+
+// Active values beside all positions of sparse weights.
+double density_of(const Graph& graph) {
+  double active = 0, all = 0;
+  for (const Tensor& t : graph.tensors) {
+    if (t.dense.rank() == 0) continue;
+    active += static_cast<double>(t.shape.elements());
+    all += static_cast<double>(t.dense.elements());
+  }
+  return active / all;
+}
+
+TEST(SparseWeights, HaveTheDensityThatWasAskedFor) {
+  for (const std::string& distribution : sparse_distributions()) {
+    for (const std::string& format : sparse_formats()) {
+      for (const double sparsity : {0.5, 0.9}) {
+        const Graph net =
+            sparse_net({.sparsity = sparsity, .distribution = distribution, .format = format});
+        EXPECT_NEAR(density_of(net), 1 - sparsity, 0.01) << distribution << ' ' << format;
+      }
+    }
+  }
+}
+
+// As in RigL: (sum of sizes) / (product of sizes), scaled; none above 1.
+TEST(SparseWeights, ErkFollowsItsFormula) {
+  const std::vector<Shape> layers = {{64, 64, 3, 3}, {128, 64, 1, 1}, {10, 16}};
+  const std::vector<double> d = layer_densities(layers, 0.2, "erk");
+  EXPECT_EQ(d[2], 1);
+  EXPECT_NEAR(d[0] / d[1], (134.0 / 36864) / (194.0 / 8192), 1e-12);
+  EXPECT_NEAR(d[0] * 36864 + d[1] * 8192 + 160, 0.2 * (36864 + 8192 + 160), 1e-6);
+  EXPECT_EQ(layer_densities(layers, 0.2, "uniform"), (std::vector<double>{0.2, 0.2, 0.2}));
+}
+
+TEST(SparseWeights, LeaveOutTheFirstConvolutionAndDepthwiseOnes) {
+  const Graph net = sparse_net({.sparsity = 0.9}, "mobilenet_v2");
+  int sparse = 0, convolutions = 0;
+  for (const Node& node : net.nodes) {
+    if (node.op != "conv2d" && node.op != "linear") continue;
+    const bool dense = net.tensor(node.inputs[1]).role == Role::weight;
+    sparse += !dense;
+    const bool depthwise = node.op == "conv2d" && node.attributes.integer("groups") > 1;
+    if (convolutions++ == 0 || depthwise) {
+      EXPECT_TRUE(dense) << node.name;
+    }
+  }
+  EXPECT_GT(sparse, 30);
+}
+
+TEST(SparseWeights, RefusesWhatMakesNoSense) {
+  expect_user_error([] { sparse_net({.sparsity = 1}); },
+                    "sparse.sparsity is 1, needed more than 0 and less than 1");
+  expect_user_error([] { sparse_net({.sparsity = 0.9, .method = "rigel"}); }, "did you mean");
+}
+
+std::vector<int64_t> active_units(ArenaRun& run, const Graph& graph, const Tensor& weight) {
+  const SparseShape shape(weight.dense, weight.block);
+  const std::vector<double> bytes = run.get(graph.find(weight.name + kActive));
+  const std::vector<uint8_t> raw(bytes.begin(), bytes.end());
+  EXPECT_TRUE(SparseIndex(raw.data(), shape.units(), weight.shape.elements() / weight.block)
+                  .is_valid(shape.units()))
+      << weight.name;
+  return units_of(bytes, shape.units(), weight.shape.elements() / weight.block);
+}
+
+// What a step of the sparse network does to its active values is what it does to the dense network
+// that has zeros elsewhere.
+TEST(SparseWeights, TrainAsTheDenseNetworkDoesAtTheirPositions) {
+  for (const std::string& format : sparse_formats()) {
+    const Graph sparse =
+        training_graph(sparse_net({.sparsity = 0.8, .method = "static", .format = format}));
+    const Graph dense = training_graph(small_net("resnet18_cifar", 4));
+    const Values inputs = draw_inputs(sparse, 5);
+    for (const std::string& backend : backend_names()) {
+      ArenaRun a(sparse, backend), b(dense, backend);
+      a.set(inputs);
+      std::map<std::string, std::vector<int64_t>> positions;
+      for (size_t t = 0; t < sparse.tensors.size(); ++t) {
+        const Tensor& tensor = sparse.tensors[t];
+        if (inputs[t].empty() || tensor.name.ends_with(kActive)) continue;
+        std::vector<double> values = inputs[t];
+        const std::string weight = tensor.name.substr(
+            tensor.name.rfind("momentum.") + 1 > 0 ? tensor.name.rfind("momentum.") + 9 : 0);
+        const TensorId of = sparse.find(weight);
+        if (of != kNoTensor && sparse.tensor(of).dense.rank() > 0) {
+          const Tensor& w = sparse.tensor(of);
+          const SparseShape shape(w.dense, w.block);
+          std::vector<int64_t>& at = positions[tensor.name];
+          for (int64_t unit : active_units(a, sparse, w)) {
+            for (int64_t k = 0; k < w.block; ++k) {
+              at.push_back((unit / shape.row * shape.block + k) * shape.row + unit % shape.row);
+            }
+          }
+          values.assign(static_cast<size_t>(w.dense.elements()), 0.0);
+          for (size_t i = 0; i < at.size(); ++i) values[static_cast<size_t>(at[i])] = inputs[t][i];
+        }
+        b.set(dense.find(tensor.name), values);
+      }
+      a.run();
+      b.run();
+      EXPECT_EQ(a.get(sparse.find("loss")), b.get(dense.find("loss"))) << backend;
+      int compared = 0;
+      for (const auto& [name, at] : positions) {
+        const std::vector<double> got = a.get(sparse.find(name));
+        const std::vector<double> expected = b.get(dense.find(name));
+        double largest = 0, difference = 0;
+        for (size_t i = 0; i < at.size(); ++i) {
+          const double value = expected[static_cast<size_t>(at[i])];
+          largest = std::max(largest, std::abs(value));
+          difference = std::max(difference, std::abs(value - got[i]));
+        }
+        EXPECT_LE(difference, 1e-5 * largest) << name << " on " << backend;
+        ++compared;
+      }
+      EXPECT_GT(compared, 20);
+    }
+  }
+}
+
+// Positions change in the steps in which they should, and nowhere else; their number stays.
+TEST(SparseWeights, ChangeTheirPositions) {
+  for (const char* method : {"set", "rigl"}) {
+    for (const int64_t microbatches : {1, 2}) {
+      const SparseWeights how = {.sparsity = 0.8, .method = method, .every = 2, .drop = 0.3};
+      const Graph net = sparse_net(how);
+      Graph graph = with_changing_positions(training_graph(net, kMomentum), how);
+      if (microbatches > 1) graph = accumulate_gradients(graph, microbatches);
+      ArenaRun run(graph, backend_names().front());
+      run.set(draw_inputs(graph, 5));
+      std::map<std::string, std::vector<int64_t>> before;
+      for (const Tensor& t : graph.tensors) {
+        if (t.dense.rank() > 0) before[t.name] = active_units(run, graph, t);
+      }
+      ASSERT_GT(before.size(), 10u);
+      for (int step = 0; step < 5; ++step) {
+        run.set(graph.find("counter"), {static_cast<double>(step), 1, 0, 0});
+        run.set(graph.find("lr"), {0.001});
+        run.run();
+        for (auto& [name, units] : before) {
+          const Tensor& t = graph.tensor(graph.find(name));
+          const std::vector<int64_t> now = active_units(run, graph, t);
+          const bool due = step > 0 && step % 2 == 0;
+          const double count = 0.3 * static_cast<double>(now.size());
+          const bool may_differ = due && count >= 1 && t.shape.elements() < t.dense.elements();
+          EXPECT_EQ(now != units, may_differ) << method << ' ' << name << " step " << step;
+          units = now;
+        }
+      }
+    }
+  }
+}
+
+// Through the program.
+class SparseRun : public testing::Test {
+ protected:
+  SparseRun() { runtime_test::write_bars(dir_ / "data", 192, 64); }
+  std::string line(const std::string& run, const std::string& more) const {
+    return "train --model resnet18_cifar --width 0.25 --batch 16 --threads 2 --epochs 2 --seed 3 "
+           "--json --sparsity 0.8 --sparse-every 5 --checkpoint-every 1 --data " +
+           dir_ / "data" + " --run " + dir_ / run + " " + more;
+  }
+  const TempDir dir_;
+};
+
+TEST_F(SparseRun, KilledItGoesOnToTheSameBits) {
+  const Finished whole = cli_test::thimble(line("whole", ""));
+  ASSERT_EQ(whole.exit_code, 0) << whole.err;
+  int killed = 0;
+  double limit = 0.2;
+  for (int attempt = 0; attempt < 60; ++attempt, limit *= 1.15) {
+    const bool resume = std::filesystem::exists(dir_ / "run/checkpoint.safetensors");
+    const Finished f = cli_test::shell(
+        str_cat("timeout -s KILL ", limit, " $thimble ", line("run", resume ? "--resume" : "")));
+    if (f.exit_code == 137) {
+      ++killed;
+      continue;
+    }
+    ASSERT_EQ(f.exit_code, 0) << f.err;
+    break;
+  }
+  EXPECT_GT(killed, 1);
+  for (const char* file : {"model.safetensors", "checkpoint.safetensors"}) {
+    const SafetensorsReader a(dir_ / "whole/" + file), b(dir_ / "run/" + file);
+    ASSERT_EQ(a.entries(), b.entries());
+    for (const TensorEntry& e : a.entries()) {
+      std::vector<std::byte> x(static_cast<size_t>(e.bytes)), y(x.size());
+      a.read(e.name, x.data(), e.bytes);
+      b.read(e.name, y.data(), e.bytes);
+      EXPECT_TRUE(x == y) << file << ' ' << e.name;
+    }
+  }
+}
+
+TEST_F(SparseRun, TheModelIsDenseInItsFileAndMostlyZero) {
+  const Finished f = cli_test::thimble(line("run", "--sparse-method set"));
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  const SafetensorsReader model(dir_ / "run/model.safetensors");
+  int64_t zeros = 0, all = 0;
+  for (const TensorEntry& e : model.entries()) {
+    EXPECT_FALSE(e.name.ends_with(kActive));
+    if (e.shape.size() < 4) continue;
+    std::vector<float> values(static_cast<size_t>(e.bytes / 4));
+    model.read(e.name, values.data(), e.bytes);
+    zeros += std::count(values.begin(), values.end(), 0.0f);
+    all += std::ssize(values);
+  }
+  EXPECT_NEAR(static_cast<double>(zeros) / static_cast<double>(all), 0.8, 0.02);
+  const json trained = json::parse(f.out);
+  const Finished eval =
+      cli_test::thimble("eval --json --run " + dir_ / "run" + " --data " + dir_ / "data");
+  ASSERT_EQ(eval.exit_code, 0) << eval.err;
+  EXPECT_EQ(json::parse(eval.out)["accuracy"], trained["accuracy"]);
+}
+
+TEST_F(SparseRun, ABrokenIndexIsOneError) {
+  ASSERT_EQ(cli_test::thimble(line("run", "")).exit_code, 0);
+  const std::string path = dir_ / "run/checkpoint.safetensors";
+  data_test::Bytes bytes = read_file(path);
+  const SafetensorsReader file(path);
+  int64_t offset = std::ssize(bytes);
+  for (auto e = file.entries().rbegin(); e != file.entries().rend(); ++e) {
+    offset -= e->bytes;
+    if (e->name.ends_with(kActive)) break;
+  }
+  bytes[static_cast<size_t>(offset)] = 77;  // units before the first tile
+  data_test::write_file(path, bytes);
+  std::filesystem::remove(dir_ / "run/model.safetensors");
+  const Finished f = cli_test::thimble(line("run", "--epochs 3 --resume"));
+  EXPECT_EQ(f.exit_code, 2);
+  EXPECT_NE(f.err.find("is no index of positions"), f.err.npos) << f.err;
+}
+
+}  // namespace
+}  // namespace thimble
