@@ -100,7 +100,7 @@ Numerics numerics_of(const PlanRequest& request, const Candidate& c) {
 
 Promise promise_of(const PlanRequest& request, const Candidate& c) {
   Promise promise = has_sparse_weights(request.forward) ? Promise::approximate : Promise::bit_exact;
-  if (c.microbatches > 1) promise = microbatch().promise(request.forward);
+  if (c.microbatches > 1) promise = std::max(promise, microbatch().promise(request.forward));
   for (const Setting& s : c.settings) {
     promise = std::max(promise, s.technique->promise(request.forward));
   }
@@ -113,6 +113,7 @@ Rewrite keeping_graph(const PlanRequest& request, const Candidate& c) {
   const TensorId loss = forward.graph->find("loss");
   ensure(loss != kNoTensor, "the model ", request.forward.name, " has no loss");
   Graph updated = add_optimizer(differentiate(*forward.graph, loss), request.optimizer);
+  if (has_sparse_weights(updated)) updated = with_short_dense_moments(updated);
   if (request.sparse) updated = with_changing_positions(updated, *request.sparse);
   Rewrite training = apply(std::move(updated), Stage::training, c.settings);
   if (training.graph && c.microbatches > 1) {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <utility>
 
 #include "base/names.h"
 #include "ops/core/builder.h"
@@ -152,6 +154,41 @@ Graph with_sparse_weights(const Graph& forward, const SparseWeights& how) {
 bool has_sparse_weights(const Graph& graph) {
   return std::any_of(graph.tensors.begin(), graph.tensors.end(),
                      [](const Tensor& t) { return t.dense.rank() > 0; });
+}
+
+Graph with_short_dense_moments(const Graph& training) {
+  std::map<TensorId, const Node*> writes;   // by the dense weight
+  std::map<TensorId, const Node*> gathers;  // by the gradient of the dense weight
+  for (const Node& node : training.nodes) {
+    if (node.op == "densify") writes[node.outputs[0]] = &node;
+    if (node.op == "gather_active") gathers[node.inputs[0]] = &node;
+  }
+  Graph graph = training;
+  graph.nodes.clear();
+  for (const Node& from : training.nodes) {
+    if (from.op == "gather_active") continue;  // stands behind what makes its input
+    Node node = from;
+    for (TensorId& t : node.inputs) {
+      const auto write = writes.find(t);
+      if (node.phase != Phase::backward || write == writes.end()) continue;
+      Node again = *write->second;
+      again.phase = Phase::backward;
+      again.gradient_of = node.gradient_of;
+      Tensor dense = training.tensor(t);
+      dense.name += " for backward";
+      t = again.outputs[0] = graph.add_tensor(std::move(dense));
+      graph.nodes.push_back(std::move(again));
+    }
+    graph.nodes.push_back(node);
+    for (TensorId t : node.outputs) {
+      const auto gather = gathers.find(t);
+      if (gather == gathers.end()) continue;
+      graph.nodes.push_back(*gather->second);
+      graph.nodes.back().gradient_of = node.gradient_of;
+    }
+  }
+  verify(graph);
+  return graph;
 }
 
 Graph with_changing_positions(const Graph& training, const SparseWeights& how) {

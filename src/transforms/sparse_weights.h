@@ -30,6 +30,11 @@ std::vector<std::string> sparse_formats();
 Graph with_sparse_weights(const Graph& forward, const SparseWeights& how);
 bool has_sparse_weights(const Graph& graph);
 
+// In a training graph: the gradient of a weight is gathered as soon as it is made, and the weight
+// is written out once more just before the node that needs it for the gradient of its input. So one
+// dense tensor of a layer is there at a time, each laid out as its reader likes.
+Graph with_short_dense_moments(const Graph& training);
+
 // Appends to a training graph what changes the active positions as `how` says, behind the
 // optimizer's step.
 Graph with_changing_positions(const Graph& training, const SparseWeights& how);

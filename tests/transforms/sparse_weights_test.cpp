@@ -149,6 +149,35 @@ TEST(SparseWeights, TrainAsTheDenseNetworkDoesAtTheirPositions) {
   }
 }
 
+// One dense tensor of a layer at a time, and the same bits.
+TEST(SparseWeights, HaveShortDenseMoments) {
+  const Graph plain = training_graph(sparse_net({.sparsity = 0.8}), kMomentum);
+  const Graph brief = with_short_dense_moments(plain);
+  for (const std::string& backend : backend_names()) {
+    EXPECT_TRUE(transforms_test::trained_state(brief, plain, backend) ==
+                transforms_test::trained_state(plain, plain, backend))
+        << backend;
+    ArenaRun run(brief, backend);
+    std::set<std::string> live;
+    size_t most = 0;
+    const Schedule& s = run.schedule();
+    for (size_t i = 0; i < s.steps.size(); ++i) {
+      const auto is_dense = [&](BufferId b) {
+        return b != kNoBuffer && s.buffer(b).tensor != kNoTensor &&
+               brief.tensor(s.buffer(b).tensor).role == Role::expanded;
+      };
+      for (BufferId b : s.steps[i].outputs) {
+        if (is_dense(b)) live.insert(s.buffer(b).name);
+      }
+      most = std::max(most, live.size());
+      for (BufferId b : s.steps[i].inputs) {
+        if (is_dense(b)) live.erase(s.buffer(b).name);
+      }
+    }
+    EXPECT_EQ(most, 1u) << backend;
+  }
+}
+
 // Positions change in the steps in which they should, and nowhere else; their number stays.
 TEST(SparseWeights, ChangeTheirPositions) {
   for (const char* method : {"set", "rigl"}) {
@@ -221,6 +250,18 @@ TEST_F(SparseRun, KilledItGoesOnToTheSameBits) {
       EXPECT_TRUE(x == y) << file << ' ' << e.name;
     }
   }
+}
+
+TEST(SparsePlan, SaysThatItIsAnotherComputationAndWhatItTakes) {
+  const Finished f = cli_test::thimble(
+      "plan --json --model resnet50 --batch 2 --norm group --sparsity 0.9 --budget 120MiB");
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  const json plan = json::parse(f.out);
+  EXPECT_EQ(plan["promise"], "approximate");
+  EXPECT_NE(plan["techniques"].dump().find("sparse weights: rigl"), std::string::npos);
+  EXPECT_LE(plan["by_category"]["weights"].get<int64_t>() +
+                plan["by_category"]["optimizer"].get<int64_t>(),
+            26 << 20);
 }
 
 TEST_F(SparseRun, TheModelIsDenseInItsFileAndMostlyZero) {
