@@ -77,6 +77,7 @@ KernelChoice choose_paging(const Graph& graph, const Node& node,
     case Paging::end_write:
       choice.inputs = {first, layout_of_page(first)};
       choice.outputs = {layout_of_page(first)};
+      if (!node.updates.empty()) choice.outputs.push_back(first);  // state is there again
       break;
     case Paging::start_read:
       values = node.outputs[0];

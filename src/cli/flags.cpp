@@ -136,7 +136,7 @@ void add_sparse_flags(CLI::App& command, SparseChoice& sparse) {
   add_choice(group, "--sparse-distribution", sparse.distribution, {"uniform", "erk"},
              "How layers share them; erk leaves more to small layers");
   add_choice(group, "--sparse-format", sparse.format, {"positions", "blocks"},
-             "One by one, or 16 neighbouring outputs together");
+             "One by one, or 16 neighbouring outputs together where there are so many");
   add_integer(group, "--sparse-every", sparse.every, 1, kMany, "Steps between changes");
   add_real(group, "--sparse-drop", sparse.drop, {0, 1, true, true},
            "Share that the first change replaces");

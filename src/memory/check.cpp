@@ -1,6 +1,7 @@
 #include "memory/check.h"
 
 #include <map>
+#include <set>
 
 namespace thimble {
 namespace {
@@ -28,9 +29,9 @@ class Transfers {
         page_of_[step.outputs[0]] = step.outputs[0];
         return "";
       case Paging::start_read: {
-        if (schedule_.buffer(step.inputs[0]).page != kNoPage) {
+        if (waits(step.inputs[0])) {
           under_way_[step.outputs[0]] = step.inputs[0];
-          return "";
+          return fetched_.insert(step.inputs[0]).second ? "" : "fetches state a second time";
         }
         const auto page = page_of_.find(step.inputs[0]);
         if (page == page_of_.end()) return "reads a page that nobody wrote";
@@ -44,7 +45,9 @@ class Transfers {
         if (!under_way_.contains(step.inputs[1])) return "ends a transfer that is not under way";
         page_of_[step.outputs[0]] = page_of_[step.inputs[1]];
         under_way_.erase(step.inputs[1]);
-        return "";
+        return step.outputs.size() < 2 || fetched_.erase(step.outputs[1]) > 0
+                   ? ""
+                   : "writes state back that was not fetched";
       case Paging::end_read:
         return under_way_.erase(step.inputs[0]) > 0 ? "" : "ends a transfer that is not under way";
       case Paging::none:
@@ -52,14 +55,19 @@ class Transfers {
     }
     for (BufferId in : step.inputs) {
       if (under_way_.contains(in)) return "reads what has not arrived";
+      if (waits(in)) return "reads state that waits in the page file";
     }
     return "";
   }
 
   bool all_ended() const { return under_way_.empty(); }
+  bool all_back() const { return fetched_.empty(); }
 
  private:
+  bool waits(BufferId b) const { return b != kNoBuffer && schedule_.buffer(b).page != kNoPage; }
+
   const Schedule& schedule_;
+  std::set<BufferId> fetched_;              // state that is in memory
   std::map<BufferId, BufferId> under_way_;  // the page of each transfer
   std::map<BufferId, BufferId> page_of_;    // by what stands for it: that of its writing
 };
@@ -68,7 +76,10 @@ class Walk {
  public:
   Walk(const Schedule& schedule, const MemoryPlan& plan)
       : schedule_(schedule), plan_(plan), transfers_(schedule) {
+    std::set<int64_t> pages;
     for (BufferId b = 0; b < static_cast<BufferId>(schedule.buffers.size()); ++b) {
+      const int64_t page = schedule.buffer(b).page;
+      if (page != kNoPage && !pages.insert(page).second) fault("two tensors wait on page ", page);
       if (!stays_in_memory(schedule.buffer(b))) continue;
       if (plan.block_of_buffer[static_cast<size_t>(b)] < 0) {
         fault("persistent ", schedule.buffer(b).name, " has no place");
@@ -81,6 +92,7 @@ class Walk {
 
   std::vector<std::string> run() {
     for (size_t s = 0; s < schedule_.steps.size(); ++s) visit(s);
+    if (!transfers_.all_back()) fault("state was fetched and never written back");
     if (!transfers_.all_ended()) fault("a page is still on its way when the step has ended");
     // The next step of training reads the persistent tensors again.
     for (BufferId b = 0; b < static_cast<BufferId>(schedule_.buffers.size()); ++b) {
@@ -182,7 +194,9 @@ class Walk {
     if (!misuse.empty()) fault(where, " ", misuse);
     std::vector<Place> written;
     for (size_t k = 0; k < step.outputs.size(); ++k) {
-      if (step.outputs[k] != kNoBuffer) write(step, k, where, written);
+      const BufferId out = step.outputs[k];
+      const bool here = out != kNoBuffer && schedule_.buffer(out).page == kNoPage;
+      if (here) write(step, k, where, written);
     }
     if (step.scratch_bytes > 0) {
       const Place p = place(plan_.block_of_scratch[s], step.scratch_bytes, where + " scratch");

@@ -14,10 +14,6 @@ SparseValues::SparseValues(const Buffer& buffer, std::byte* values, std::byte* i
       values_(reinterpret_cast<float*>(values)),
       index_(reinterpret_cast<uint8_t*>(index)) {}
 
-int64_t SparseValues::scratch_bytes() const {
-  return active_ * static_cast<int64_t>(sizeof(float) + sizeof(int32_t));
-}
-
 void SparseValues::set_units(int32_t* units) const {
   std::sort(units, units + active_);
   const MutableSparseIndex index(index_, shape_.units(), active_);

@@ -13,10 +13,8 @@ namespace thimble {
 class SparseValues {
  public:
   SparseValues(const Buffer& buffer, std::byte* values, std::byte* index);
-  // Free bytes that functions below work in.
-  int64_t scratch_bytes() const;
-
-  // Active positions of a new run: each unit as likely as any other, from (seed, stream).
+  // Active positions of a new run: each unit as likely as any other, from (seed, stream). Here and
+  // below `scratch` has room for two numbers for each active unit.
   void draw_positions(uint64_t seed, uint64_t stream, std::byte* scratch) const;
   // Calls `body(i, position)` for value `i`, which stands at `position` of the dense tensor.
   template <class Body>

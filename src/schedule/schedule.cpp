@@ -131,13 +131,14 @@ class Lowering {
   void find_updated_weights() {
     std::map<TensorId, TensorId> weight_of_sum;
     for (const Node& node : graph_.nodes) {
-      if (node.phase != Phase::finish) continue;
+      if (node.phase != Phase::finish || role_of(node.inputs[0]) != Role::weight) continue;
       for (TensorId t : node.inputs) {
         if (t != kNoTensor) weight_of_sum[t] = node.inputs[0];
       }
     }
     for (const Node& node : graph_.nodes) {
       if (node.phase != Phase::update || node.inputs.size() < 2) continue;
+      if (!is_persistent(role_of(node.inputs[0]))) continue;  // not what a gradient goes into
       const auto sum = weight_of_sum.find(node.inputs[0]);
       weight_of_gradient_[node.inputs[1]] =
           sum == weight_of_sum.end() ? node.inputs[0] : sum->second;
@@ -150,6 +151,8 @@ class Lowering {
       for (TensorId part : node->inputs) weight_of_gradient_[part] = sum->second;
     }
   }
+
+  Role role_of(TensorId t) const { return graph_.tensor(t).role; }
 
   void wish_layouts(const Node& node) {
     for (TensorId t : node.outputs) {

@@ -233,6 +233,7 @@ class Offloader {
       case What::end_write:
         on_its_way_[e.page] = node(phase_before(p.written), "page_out_end",
                                    {values, on_its_way_[e.page]}, page, "in the page file");
+        if (p.state) to_.nodes.back().updates = {p.tensor};
         break;
       case What::start_read: {
         Attributes attributes = page;

@@ -49,6 +49,16 @@ std::vector<size_t> layers_of(const Graph& forward) {
   return layers;
 }
 
+// Computed on active blocks: no weight is written out.
+bool is_pointwise(const Node& node) {
+  if (node.op != "conv2d" || node.attributes.integer("bias") != 0) return false;
+  const auto all = [&](const char* name, int64_t wanted) {
+    const auto& values = node.attributes.integers(name);
+    return std::all_of(values.begin(), values.end(), [&](int64_t v) { return v == wanted; });
+  };
+  return all("kernel", 1) && all("stride", 1) && all("dilation", 1) && all("padding", 0);
+}
+
 Attributes shape_attributes(const Shape& dense, int64_t block) {
   return {{"shape", std::vector<int64_t>{dense.begin(), dense.end()}}, {"block", block}};
 }
@@ -71,7 +81,7 @@ class Rewriter {
     for (size_t n = 0; n < from_.nodes.size(); ++n) {
       Node node = from_.nodes[n];
       if (layer < layers.size() && layers[layer] == n) {
-        node.inputs[1] = densified(node, densities[layer]);
+        make_sparse(node, densities[layer]);
         ++layer;
       }
       to_.nodes.push_back(std::move(node));
@@ -81,7 +91,7 @@ class Rewriter {
   }
 
  private:
-  TensorId densified(const Node& node, double density) {
+  void make_sparse(Node& node, double density) {
     const TensorId weight = node.inputs[1];
     const Shape dense = to_.tensor(weight).shape;
     const bool blocks = how_.format == "blocks" && dense[0] % kBlock == 0;
@@ -91,6 +101,7 @@ class Rewriter {
     // As in RigL: so many are left out, rounded down.
     const int64_t active =
         units - static_cast<int64_t>((1 - density) * static_cast<double>(units) + 1e-9);
+    if (active == units) return;  // an index of everything would only cost
     Tensor& tensor = to_.tensor(weight);
     tensor.dense = dense;
     tensor.block = block;
@@ -99,11 +110,17 @@ class Rewriter {
     Tensor index{name + kActive, {index_bytes(units, active)}, ElementType::u8, Role::statistic, {},
                  false};
     const TensorId where = to_.add_tensor(std::move(index));
+    if (blocks && is_pointwise(node)) {
+      node.op = "sparse_conv2d";
+      node.attributes = shape_attributes(dense, block);
+      node.inputs = {node.inputs[0], weight, where};
+      return;
+    }
     const TensorId out = append_node(to_, Phase::forward, "densify", node.name, {weight, where},
                                      shape_attributes(dense, block))[0];
     to_.tensor(out).role = Role::expanded;
     to_.tensor(out).name = name + " dense";
-    return out;
+    node.inputs[1] = out;
   }
 
   const Graph& from_;
@@ -191,6 +208,28 @@ Graph with_short_dense_moments(const Graph& training) {
   return graph;
 }
 
+namespace {
+
+// `rest`: the inputs behind those that the gradient is had from: the dense one, from which that of
+// the values is gathered, or what a layer without a dense weight makes it from.
+void add_candidates(Graph& graph, const Node& update, const Tensor& weight,
+                    const Attributes& change, const std::vector<TensorId>& rest) {
+  const auto maker = std::find_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node& n) {
+    return !n.outputs.empty() && n.outputs[0] == update.inputs[1];
+  });
+  const bool direct = maker->op == "sparse_conv2d_backward_weights";
+  ensure(direct || maker->op == "gather_active", weight.name, " is read by more than one layer");
+  std::vector<TensorId> inputs = {maker->inputs[0]};
+  if (direct) inputs.push_back(maker->inputs[1]);
+  inputs.insert(inputs.end(), rest.begin(), rest.end());
+  Attributes attributes = change;
+  attributes.set("values", weight.shape.elements());
+  append_node(graph, Phase::update, direct ? "sparse_conv2d_candidates" : "growth_candidates",
+              update.name, inputs, attributes);
+}
+
+}  // namespace
+
 Graph with_changing_positions(const Graph& training, const SparseWeights& how) {
   check(how);
   Graph graph = training;
@@ -208,26 +247,17 @@ Graph with_changing_positions(const Graph& training, const SparseWeights& how) {
     attributes.set("every", how.every);
     attributes.set("until", how.until);
     attributes.set("drop", how.drop);
+    const int64_t most = most_replaced(attributes, tensor.shape.elements() / tensor.block);
+    if (most == 0) continue;
     TensorId candidates = kNoTensor;
     if (how.method == "rigl") {
-      const int64_t most = most_replaced(attributes, tensor.shape.elements() / tensor.block);
-      if (most == 0) continue;
       candidates = graph.add_tensor({str_cat("growth candidates.", tensor.name),
                                      {most},
                                      ElementType::i32,
                                      Role::accumulator,
                                      {},
                                      false});
-      // The gradient of the dense weight is what the gradient of the values was gathered from.
-      const auto gather =
-          std::find_if(training.nodes.begin(), training.nodes.end(), [&](const Node& n) {
-            return n.op == "gather_active" && n.outputs[0] == update.inputs[1];
-          });
-      ensure(gather != training.nodes.end(), tensor.name, " is read by more than one layer");
-      Attributes of_candidates = attributes;
-      of_candidates.set("values", tensor.shape.elements());
-      append_node(graph, Phase::update, "growth_candidates", update.name,
-                  {gather->inputs[0], active, counter, candidates}, of_candidates);
+      add_candidates(graph, update, tensor, attributes, {active, counter, candidates});
     }
     std::vector<TensorId> inputs = {active, counter, candidates, weight};
     for (TensorId t : update.updates) {

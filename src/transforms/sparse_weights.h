@@ -14,7 +14,7 @@ struct SparseWeights {
   std::string distribution = "erk";  // uniform | erk: how layers share the active positions
   std::string format = "positions";  // positions | blocks (of 16 neighbouring outputs)
   int64_t every = 100;               // steps between changes
-  int64_t until = 0;                 // step of the last change; 0: none is the last
+  int64_t until = 0;                 // from this step on nothing changes; 0: there is none
   double drop = 0.3;                 // share of a layer's active positions that the first replaces
 };
 

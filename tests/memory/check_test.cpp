@@ -274,6 +274,70 @@ TEST(FindFaults, WhatIsReadBeforeItHasArrived) {
   p.expect_fault("reads what has not arrived");
 }
 
+// State that waits on page 3: fetched, updated, and written back.
+struct WaitingState {
+  ScheduleMaker m;
+  BufferId state = m.buffer("state", 128, true);
+  BufferId arriving = m.buffer("arriving", 128), here = m.buffer("here", 128);
+  BufferId leaving = m.buffer("leaving", 4), page = m.buffer("page", 4);
+  WaitingState() { m.schedule().buffers[static_cast<size_t>(state)].page = 3; }
+
+  void step(Paging what, std::vector<BufferId> inputs, std::vector<BufferId> outputs) {
+    const bool ends = what == Paging::end_read;
+    m.step(std::move(inputs), std::move(outputs),
+           ends ? std::vector<InPlacePair>{{0, 0}} : std::vector<InPlacePair>{});
+    m.schedule().steps.back().paging = what;
+  }
+  void fetch() {
+    step(Paging::start_read, {state}, {arriving});
+    step(Paging::end_read, {arriving}, {here});
+  }
+  void write_back() {
+    step(Paging::start_write, {here}, {leaving});
+    step(Paging::end_write, {here, leaving}, {page, state});
+  }
+  std::vector<std::string> faults() { return find_faults(m.schedule(), m.plan()); }
+  void expect_fault(const std::string& words) {
+    const std::vector<std::string> found = faults();
+    ASSERT_FALSE(found.empty()) << words;
+    EXPECT_NE(found[0].find(words), std::string::npos) << found[0];
+  }
+};
+
+TEST(FindFaults, StateThatIsFetchedAndWrittenBackIsSound) {
+  WaitingState s;
+  s.fetch();
+  s.step(Paging::none, {s.here}, {s.here});
+  s.write_back();
+  EXPECT_EQ(s.faults(), std::vector<std::string>{});
+}
+
+TEST(FindFaults, StateThatIsNotWrittenBack) {
+  WaitingState s;
+  s.fetch();
+  s.expect_fault("state was fetched and never written back");
+}
+
+TEST(FindFaults, StateThatIsReadWhereItWaits) {
+  WaitingState s;
+  s.step(Paging::none, {s.state}, {s.here});
+  s.expect_fault("reads state that waits in the page file");
+}
+
+TEST(FindFaults, StateThatIsFetchedTwice) {
+  WaitingState s;
+  s.fetch();
+  s.step(Paging::start_read, {s.state}, {s.m.buffer("second", 128)});
+  s.expect_fault("fetches state a second time");
+}
+
+TEST(FindFaults, TwoStatesOnOnePage) {
+  WaitingState s;
+  const BufferId other = s.m.buffer("other", 128, true);
+  s.m.schedule().buffers[static_cast<size_t>(other)].page = 3;
+  s.expect_fault("two tensors wait on page 3");
+}
+
 TEST(CheckPlan, ThrowsTheFirstFaults) {
   Example e;
   e.scratch(3).offset = e.block(e.a).offset;

@@ -153,10 +153,10 @@ TEST(RunFolder, WrongOptionsAreNamed) {
   EXPECT_EQ(refusal(R"({"epochs": "1"})"),
             path + "epochs is \"1\", needed a whole number in range");
   EXPECT_EQ(refusal(R"({"epochs": 1.5})"), path + "epochs is 1.5, needed a whole number in range");
-  EXPECT_EQ(refusal(R"({"epochs": 9223372043854775808})"),
-            path + "epochs is 9223372043854775808, needed a whole number in range");
-  EXPECT_EQ(refusal(R"({"threads": 2147484348})"),
-            path + "threads is 2147484348, needed a whole number in range");
+  EXPECT_EQ(refusal(R"({"epochs": 9223372036854775808})"),
+            path + "epochs is 9223372036854775808, needed a whole number in range");
+  EXPECT_EQ(refusal(R"({"threads": 2147483648})"),
+            path + "threads is 2147483648, needed a whole number in range");
   EXPECT_EQ(refusal(R"({"seed": -1})"), path + "seed is -1, needed a whole number, at least 0");
   EXPECT_EQ(refusal(R"({"backend": 1})"), path + "backend is 1, needed a string");
   EXPECT_EQ(refusal(R"({"data": {"flip": 1}})"), path + "data.flip is 1, needed true or false");

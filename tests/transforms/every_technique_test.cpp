@@ -80,12 +80,15 @@ TEST_P(EveryTechnique, KeepsItsPromiseOnEveryModelOrSaysWhyNot) {
   int used = 0;
   const std::set<int64_t> options = {GetParam()->options.front(), GetParam()->options.back()};
   const auto check = [&](const std::string& model, const std::string& norm,
-                         const std::map<std::string, std::string>& variants, double sparsity = 0) {
+                         const std::map<std::string, std::string>& variants,
+                         const std::string& sparse = "") {
     if (kSanitized && (used > 0 || model == "resnet50")) return;  // there is no time for more
     Graph forward = small_net(model, 4, norm, variants);
-    if (sparsity > 0) forward = with_sparse_weights(forward, {.sparsity = sparsity});
+    if (!sparse.empty()) {
+      forward = with_sparse_weights(forward, {.sparsity = 0.8, .format = sparse});
+    }
     for (int64_t option : options) {
-      SCOPED_TRACE(str_cat(model, ", ", norm, " norm, sparsity ", sparsity, ", option ", option));
+      SCOPED_TRACE(str_cat(model, ", ", norm, " norm, sparse: ", sparse, ", option ", option));
       const std::string refusal = check_transform({GetParam(), option}, forward);
       used += refusal.empty();
       EXPECT_EQ(refusal.find('\n'), refusal.npos) << "one line for people";
@@ -96,7 +99,9 @@ TEST_P(EveryTechnique, KeepsItsPromiseOnEveryModelOrSaysWhyNot) {
   }
   check("resnet18_cifar", "batch", {{"activation", "leaky_relu"}});
   for (const char* model : {"resnet18_cifar", "mobilenet_v2"}) {
-    for (const char* norm : {"batch", "frozen"}) check(model, norm, {}, 0.8);
+    for (const char* norm : {"batch", "frozen"}) {
+      for (const char* format : {"positions", "blocks"}) check(model, norm, {}, format);
+    }
   }
   EXPECT_GT(used, 0);
 }

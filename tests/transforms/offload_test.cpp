@@ -236,14 +236,19 @@ TEST(Offload, IsUsedOnlyWhereStorageIsGiven) {
   request.optimizer = {"sgd", {}};
   Machine machine{1e11, 1e10, 2e-6};
   machine.storage = {1e10, 1e10, 1e-11};
-  constexpr double kShare = 1.5;
-  EXPECT_EQ(transforms_test::plan_near_the_smallest(request, machine, kShare).paged_bytes, 0);
-  request.storage = true;
-  const Plan with = transforms_test::plan_near_the_smallest(request, machine, kShare);
-  EXPECT_GT(with.paged_bytes, 0);
+  const auto smallest = [&](bool storage) {
+    request.storage = storage;
+    request.budget_bytes = 1;
+    const Plan plan = make_plan(request, machine);
+    EXPECT_EQ(plan.paged_bytes > 0, storage);
+    return plan;
+  };
+  const Plan without = smallest(false), with = smallest(true);
   EXPECT_EQ(with.promise, Promise::bit_exact);
+  ASSERT_LT(with.arena_bytes, without.arena_bytes - kMiB);
+  request.budget_bytes = without.fixed_bytes + 2 * without.arena_bytes;
   machine.storage = {1e6, 1e6, 1e-11};
-  EXPECT_EQ(transforms_test::plan_near_the_smallest(request, machine, kShare).paged_bytes, 0);
+  EXPECT_EQ(make_plan(request, machine).paged_bytes, 0);
   request.budget_bytes = 0;  // nothing is paged that need not be
   EXPECT_EQ(make_plan(request, machine).paged_bytes, 0);
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <utility>
 
 #include "ops/core/sparse.h"
 #include "runtime/fixtures.h"
@@ -14,6 +15,7 @@
 #include "support/sparse_bytes.h"
 #include "transforms/fixtures.h"
 #include "transforms/microbatch.h"
+#include "transforms/offload.h"
 
 namespace thimble {
 namespace {
@@ -31,13 +33,21 @@ Graph sparse_net(const SparseWeights& how, const std::string& model = "resnet18_
   return with_sparse_weights(small_net(model, 4), how);
 }
 
-// Active values beside all positions of sparse weights.
-double density_of(const Graph& graph) {
+// Blocks of a pointwise convolution are computed directly, others are written out.
+const std::vector<std::pair<std::string, std::string>> kKinds = {{"resnet18_cifar", "positions"},
+                                                                 {"resnet18_cifar", "blocks"},
+                                                                 {"mobilenet_v1_patch", "blocks"}};
+
+// Of convolutions behind the first and of linear layers: values in `graph` beside those in `dense`.
+double density_of(const Graph& graph, const Graph& dense) {
   double active = 0, all = 0;
-  for (const Tensor& t : graph.tensors) {
-    if (t.dense.rank() == 0) continue;
-    active += static_cast<double>(t.shape.elements());
-    all += static_cast<double>(t.dense.elements());
+  bool first = true;
+  for (const Node& node : dense.nodes) {
+    if (node.op != "conv2d" && node.op != "linear") continue;
+    if (std::exchange(first, false)) continue;
+    const Tensor& weight = dense.tensor(node.inputs[1]);
+    active += static_cast<double>(graph.tensor(graph.find(weight.name)).shape.elements());
+    all += static_cast<double>(weight.shape.elements());
   }
   return active / all;
 }
@@ -48,7 +58,8 @@ TEST(SparseWeights, HaveTheDensityThatWasAskedFor) {
       for (const double sparsity : {0.5, 0.9}) {
         const Graph net =
             sparse_net({.sparsity = sparsity, .distribution = distribution, .format = format});
-        EXPECT_NEAR(density_of(net), 1 - sparsity, 0.01) << distribution << ' ' << format;
+        EXPECT_NEAR(density_of(net, small_net("resnet18_cifar", 4)), 1 - sparsity, 0.01)
+            << distribution << ' ' << format;
       }
     }
   }
@@ -65,7 +76,7 @@ TEST(SparseWeights, ErkFollowsItsFormula) {
 }
 
 TEST(SparseWeights, LeaveOutTheFirstConvolutionAndDepthwiseOnes) {
-  const Graph net = sparse_net({.sparsity = 0.9}, "mobilenet_v2");
+  const Graph net = sparse_net({.sparsity = 0.9, .distribution = "uniform"}, "mobilenet_v2");
   int sparse = 0, convolutions = 0;
   for (const Node& node : net.nodes) {
     if (node.op != "conv2d" && node.op != "linear") continue;
@@ -98,10 +109,10 @@ std::vector<int64_t> active_units(ArenaRun& run, const Graph& graph, const Tenso
 // What a step of the sparse network does to its active values is what it does to the dense network
 // that has zeros elsewhere.
 TEST(SparseWeights, TrainAsTheDenseNetworkDoesAtTheirPositions) {
-  for (const std::string& format : sparse_formats()) {
+  for (const auto& [model, format] : kKinds) {
     const Graph sparse =
-        training_graph(sparse_net({.sparsity = 0.8, .method = "static", .format = format}));
-    const Graph dense = training_graph(small_net("resnet18_cifar", 4));
+        training_graph(sparse_net({.sparsity = 0.8, .method = "static", .format = format}, model));
+    const Graph dense = training_graph(small_net(model, 4));
     const Values inputs = draw_inputs(sparse, 5);
     for (const std::string& backend : backend_names()) {
       ArenaRun a(sparse, backend), b(dense, backend);
@@ -130,7 +141,8 @@ TEST(SparseWeights, TrainAsTheDenseNetworkDoesAtTheirPositions) {
       }
       a.run();
       b.run();
-      EXPECT_EQ(a.get(sparse.find("loss")), b.get(dense.find("loss"))) << backend;
+      const double loss = b.get(dense.find("loss"))[0];
+      EXPECT_NEAR(a.get(sparse.find("loss"))[0], loss, 1e-5 * loss) << model << ' ' << backend;
       int compared = 0;
       for (const auto& [name, at] : positions) {
         const std::vector<double> got = a.get(sparse.find(name));
@@ -141,10 +153,10 @@ TEST(SparseWeights, TrainAsTheDenseNetworkDoesAtTheirPositions) {
           largest = std::max(largest, std::abs(value));
           difference = std::max(difference, std::abs(value - got[i]));
         }
-        EXPECT_LE(difference, 1e-5 * largest) << name << " on " << backend;
+        EXPECT_LE(difference, 1e-4 * largest) << model << ' ' << name << " on " << backend;
         ++compared;
       }
-      EXPECT_GT(compared, 20);
+      EXPECT_GE(compared, 8);
     }
   }
 }
@@ -180,10 +192,12 @@ TEST(SparseWeights, HaveShortDenseMoments) {
 
 // Positions change in the steps in which they should, and nowhere else; their number stays.
 TEST(SparseWeights, ChangeTheirPositions) {
-  for (const char* method : {"set", "rigl"}) {
+  const auto check = [](const std::string& model, const std::string& format,
+                        const std::string& method) {
     for (const int64_t microbatches : {1, 2}) {
-      const SparseWeights how = {.sparsity = 0.8, .method = method, .every = 2, .drop = 0.3};
-      const Graph net = sparse_net(how);
+      const SparseWeights how = {
+          .sparsity = 0.8, .method = method, .format = format, .every = 2, .drop = 0.3};
+      const Graph net = sparse_net(how, model);
       Graph graph = with_changing_positions(training_graph(net, kMomentum), how);
       if (microbatches > 1) graph = accumulate_gradients(graph, microbatches);
       ArenaRun run(graph, backend_names().front());
@@ -192,7 +206,7 @@ TEST(SparseWeights, ChangeTheirPositions) {
       for (const Tensor& t : graph.tensors) {
         if (t.dense.rank() > 0) before[t.name] = active_units(run, graph, t);
       }
-      ASSERT_GT(before.size(), 10u);
+      ASSERT_GE(before.size(), 6u);
       for (int step = 0; step < 5; ++step) {
         run.set(graph.find("counter"), {static_cast<double>(step), 1, 0, 0});
         run.set(graph.find("lr"), {0.001});
@@ -201,10 +215,56 @@ TEST(SparseWeights, ChangeTheirPositions) {
           const Tensor& t = graph.tensor(graph.find(name));
           const std::vector<int64_t> now = active_units(run, graph, t);
           const bool due = step > 0 && step % 2 == 0;
-          const double count = 0.3 * static_cast<double>(now.size());
-          const bool may_differ = due && count >= 1 && t.shape.elements() < t.dense.elements();
-          EXPECT_EQ(now != units, may_differ) << method << ' ' << name << " step " << step;
+          const bool full = t.shape.elements() == t.dense.elements();
+          const bool may_differ = due && now.size() > 3 && !full;
+          EXPECT_EQ(now != units, may_differ)
+              << model << ' ' << method << ' ' << name << " step " << step;
           units = now;
+        }
+      }
+    }
+  };
+  for (const auto& [model, format] : kKinds) {
+    for (const char* method : {"set", "rigl"}) check(model, format, method);
+  }
+}
+
+// What is exact stays so while positions change; all backends find the same new positions.
+TEST(SparseWeights, ChangeTheSameWayBehindOtherTechniques) {
+  for (const auto& [model, format] : kKinds) {
+    for (const OptimizerSpec& optimizer : {kMomentum, OptimizerSpec{"adam", {}}}) {
+      const SparseWeights how = {.sparsity = 0.8, .format = format, .every = 1};
+      const Graph plain =
+          with_changing_positions(training_graph(sparse_net(how, model), optimizer), how);
+      const auto state = [&](const Graph& graph, const std::string& backend) {
+        ArenaRun run(graph, backend);
+        const Values inputs = draw_inputs(plain, 5);
+        for (size_t t = 0; t < plain.tensors.size(); ++t) {
+          if (!inputs[t].empty()) run.set(graph.find(plain.tensors[t].name), inputs[t]);
+        }
+        run.set(graph.find("counter"), {1, 1, 0, 0});
+        run.run();
+        std::map<std::string, std::vector<std::byte>> kept;
+        for (const Tensor& t : plain.tensors) {
+          const bool state_of_it = t.role == Role::weight || t.role == Role::optimizer;
+          if (state_of_it || t.name.ends_with(kActive))
+            kept[t.name] = run.bytes(graph.find(t.name));
+        }
+        return kept;
+      };
+      std::map<std::string, std::vector<std::byte>> first;
+      for (const std::string& backend : backend_names()) {
+        const auto expected = state(plain, backend);
+        for (const auto& [name, bytes] : expected) {
+          if (!name.ends_with(kActive)) continue;
+          const auto it = first.try_emplace(name, bytes).first;
+          EXPECT_TRUE(it->second == bytes) << model << ' ' << name << " on " << backend;
+        }
+        EXPECT_TRUE(state(with_short_dense_moments(plain), backend) == expected);
+        EXPECT_TRUE(state(offload(plain, 100), backend) == expected);
+        for (uint64_t seed = 0; seed < 2; ++seed) {
+          const Graph again = recompute(plain, transforms_test::drawn_plan(plain, seed));
+          EXPECT_TRUE(state(again, backend) == expected) << model << " recompute " << seed;
         }
       }
     }
@@ -254,9 +314,10 @@ TEST_F(SparseRun, KilledItGoesOnToTheSameBits) {
 
 TEST(SparsePlan, SaysThatItIsAnotherComputationAndWhatItTakes) {
   const Finished f = cli_test::thimble(
-      "plan --json --model resnet50 --batch 2 --norm group --sparsity 0.9 --budget 120MiB");
+      "plan --json --model resnet50 --batch 16 --norm group --sparsity 0.9 --budget 120MiB");
   ASSERT_EQ(f.exit_code, 0) << f.err;
   const json plan = json::parse(f.out);
+  EXPECT_NE(plan["techniques"].dump().find("microbatch: "), std::string::npos);
   EXPECT_EQ(plan["promise"], "approximate");
   EXPECT_NE(plan["techniques"].dump().find("sparse weights: rigl"), std::string::npos);
   EXPECT_LE(plan["by_category"]["weights"].get<int64_t>() +
@@ -283,6 +344,45 @@ TEST_F(SparseRun, TheModelIsDenseInItsFileAndMostlyZero) {
       cli_test::thimble("eval --json --run " + dir_ / "run" + " --data " + dir_ / "data");
   ASSERT_EQ(eval.exit_code, 0) << eval.err;
   EXPECT_EQ(json::parse(eval.out)["accuracy"], trained["accuracy"]);
+}
+
+// A dense model keeps its largest weights; one with as many zeros is what it was.
+TEST_F(SparseRun, BeginsFromTheLargestWeightsOfADenseModel) {
+  const std::string dense = dir_ / "dense";
+  const std::string common =
+      "train --model resnet18_cifar --width 0.25 --batch 16 --seed 3 --data " + dir_ / "data" +
+      " --lr 1e-30 ";
+  ASSERT_EQ(cli_test::thimble(common + "--run " + dense).exit_code, 0);
+  const auto from = [&](const std::string& run, const std::string& file) {
+    const Finished f = cli_test::thimble(common + "--sparsity 0.8 --sparse-method static --init " +
+                                         file + " --run " + dir_ / run);
+    EXPECT_EQ(f.exit_code, 0) << f.err;
+    return dir_ / run + "/model.safetensors";
+  };
+  const std::string once = from("once", dense + "/model.safetensors");
+  const std::string twice = from("twice", once);
+  const SafetensorsReader a(dense + "/model.safetensors"), b(once), c(twice);
+  int thinner = 0;
+  for (const TensorEntry& e : a.entries()) {
+    if (e.shape.size() < 2) continue;
+    std::vector<float> x(static_cast<size_t>(e.bytes / 4)), y(x.size()), z(x.size());
+    a.read(e.name, x.data(), e.bytes);
+    b.read(e.name, y.data(), e.bytes);
+    c.read(e.name, z.data(), e.bytes);
+    EXPECT_TRUE(y == z) << e.name;
+    float least = std::numeric_limits<float>::infinity(), largest = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (y[i] != 0) {
+        EXPECT_EQ(x[i], y[i]);
+        least = std::min(least, std::abs(x[i]));
+      } else {
+        largest = std::max(largest, std::abs(x[i]));
+      }
+    }
+    EXPECT_LE(largest, least) << e.name;
+    thinner += largest > 0;
+  }
+  EXPECT_GT(thinner, 3);
 }
 
 TEST_F(SparseRun, ABrokenIndexIsOneError) {

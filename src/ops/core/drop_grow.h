@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <limits>
 
 #include "base/random.h"
@@ -18,7 +19,7 @@ namespace thimble {
 // The attributes of ops that take part, beside "shape" and "block".
 inline std::vector<AttributeSpec> change_attributes() {
   return {{"every", int64_t{100}, "steps between changes"},
-          {"until", int64_t{0}, "step of the last change; 0: none is the last"},
+          {"until", int64_t{0}, "from this step on nothing changes; 0: there is none"},
           {"drop", 0.3, "share of the active units that the first change replaces"}};
 }
 

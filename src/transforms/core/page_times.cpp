@@ -19,6 +19,8 @@ class Timetable {
     while (backward_ < graph.nodes.size() && graph.nodes[backward_].phase <= Phase::forward) {
       ++backward_;
     }
+    body_ = graph.nodes.size();
+    while (body_ > 0 && graph.nodes[body_ - 1].phase >= Phase::update) --body_;
   }
 
   void make() {
@@ -29,8 +31,8 @@ class Timetable {
   }
 
  private:
-  // Of every node, without what is on its way. Gradients of weights are left out: updates take them
-  // at once in the orders that matter.
+  // Of every node, without what is on its way. Gradients of weights are left out, and readers among
+  // the updates: those come at once in the orders that matter.
   void find_live_bytes() {
     const size_t count = graph_.nodes.size();
     std::vector<size_t> made(graph_.tensors.size(), count), last(graph_.tensors.size(), 0);
@@ -39,6 +41,7 @@ class Timetable {
         if (t == kNoTensor) continue;
         made[static_cast<size_t>(t)] = last[static_cast<size_t>(t)] = n;
       }
+      if (graph_.nodes[n].phase >= Phase::update) continue;
       for (TensorId t : graph_.nodes[n].inputs) {
         if (t != kNoTensor) last[static_cast<size_t>(t)] = n;
       }
@@ -94,7 +97,8 @@ class Timetable {
     double storage_free = 0;
     for (Page& p : pages_) {
       storage_free = std::max(storage_free, time_[p.made + 1]) + transfer_time(p);
-      const size_t latest = p.state ? graph_.nodes.size() : p.returns.front().first;
+      // Updates at the end of the graph are moved to their gradients later: not behind them.
+      const size_t latest = p.state ? std::max(body_, p.made + 1) : p.returns.front().first;
       while (p.written < latest && time_[p.written] < storage_free && has_room(p, p.written)) {
         live_[p.written++] += p.bytes;
       }
@@ -137,6 +141,7 @@ class Timetable {
   const Graph& graph_;
   std::vector<Page>& pages_;
   size_t backward_ = 0;        // the first node that is not of the forward pass
+  size_t body_ = 0;            // the first of the updates at the end
   std::vector<int64_t> live_;  // by node
   int64_t most_ = 0;
   std::vector<double> time_;  // by node, and the end

@@ -121,6 +121,33 @@ struct ActivationKernels {
   void (*add)(const S* a, const S* b, S* dst, int64_t count);
 };
 
+// A pointwise convolution on active blocks of 16 outputs. Units stand in the order of the blocks.
+struct SparseConv {
+  View src_view, dst_view;
+  int64_t blocks = 0;                 // of 16 outputs
+  int64_t src_lines = 0;              // of input channels, at one pixel
+  const int32_t* begin_of = nullptr;  // by block, and one more: its first active unit
+  const int32_t* channel = nullptr;   // by unit: its input channel
+  const int32_t* offset = nullptr;    // by unit: what that adds to an address of src
+  const float* values = nullptr;      // 16 by unit
+  const float* src = nullptr;
+  float* dst = nullptr;  // of gradients: diff_dst, which is read
+  float* diff_src = nullptr;
+  float* diff_values = nullptr;
+};
+
+struct SparseKernels {
+  // Tasks are tiles of so many pixels of an image; the last one of an image may be smaller.
+  int64_t forward_pixels;
+  void (*forward)(const SparseConv&, int64_t begin, int64_t end);
+  int64_t data_pixels;
+  int64_t (*data_scratch)(const SparseConv&);  // floats, of each thread
+  void (*backward_data)(const SparseConv&, float* scratch, int64_t begin, int64_t end);
+  // Blocks [begin, end).
+  void (*backward_weights)(const SparseConv&, int64_t begin, int64_t end);
+  void (*unit_gradient)(const SparseConv&, int64_t block, int64_t offset, float* unit);
+};
+
 struct Kernels {
   const char* name;
   ActivationKernels<float> f32;
@@ -136,6 +163,7 @@ struct Kernels {
   // Blocks of ops/core/small_state.h.
   void (*small_sgd)(const SmallSgd&, int64_t begin, int64_t end);
   void (*small_adam)(const SmallAdam&, int64_t begin, int64_t end);
+  SparseKernels sparse;
 
   template <class S>
   const ActivationKernels<S>& of() const {
