@@ -64,6 +64,12 @@ TrainReport train(const TrainOptions& options,
   std::optional<RunLock> lock;  // until training has ended
   open_folder(setup.options, lock);
   if (options.resume) setup.request.numerics = numerics_of(options.run_folder);
+  if (setup.request.numerics) {
+    const int64_t parts = setup.request.numerics->microbatches;
+    require(setup.options.model.batch % parts == 0, options.run_folder,
+            ": its checkpoint says that a batch of ", setup.options.model.batch, " was split in ",
+            parts, " equal parts; it is broken, begin a new run");
+  }
   const Plan plan = make_plan(std::move(setup.request), setup.machine);
   if (!plan.fits) {
     TrainReport refused;

@@ -30,6 +30,7 @@ int write_all(int file, std::string_view text) {
 
 void prepare_streams() {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file beyond the shell's limit is an error like a full disk
   for (int file = STDIN_FILENO; file <= STDERR_FILENO; ++file) {
     // `open` takes the lowest free number. Read-only: writing there must still fail.
     if (::fcntl(file, F_GETFD) == -1 && ::open("/dev/null", O_RDONLY) != file) break;

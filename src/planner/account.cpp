@@ -5,6 +5,7 @@
 
 #include "backends/kernel_cache.h"
 #include "base/bytes.h"
+#include "planner/build.h"
 #include "transforms/core/again.h"
 #include "transforms/microbatch.h"
 
@@ -99,6 +100,16 @@ class Accountant {
     return make_schedule(*rewritten.graph, backend_, layouts);
   }
 
+  // Beside dense weights, whose bytes are known without their graph.
+  void book_sparse_weights() {
+    int64_t saved = 0;
+    for (const Tensor& t : request_.forward.tensors) {
+      if (t.name.ends_with(kActive)) saved -= t.shape.elements();
+      if (t.dense.rank() > 0) saved += 4 * (t.dense.elements() - t.shape.elements());
+    }
+    shares_.push_back({"sparse_weights", sparse_weights_text(request_), saved, 0});
+  }
+
   std::vector<Share> shares() { return std::move(shares_); }
 
  private:
@@ -119,6 +130,7 @@ bool runs_again(const Schedule& schedule, const Step& step) {
 std::vector<Share> account_for(const PlanRequest& request, const Candidate& candidate, Order order,
                                const Machine& machine) {
   Accountant accountant(request, machine);
+  if (has_sparse_weights(request.forward)) accountant.book_sparse_weights();
   Candidate parts;
   Schedule schedule = accountant.schedule_of(parts);
   Schedule apart = schedule;

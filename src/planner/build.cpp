@@ -98,6 +98,13 @@ Numerics numerics_of(const PlanRequest& request, const Candidate& c) {
   return numerics;
 }
 
+std::string sparse_weights_text(const PlanRequest& request) {
+  const std::string method = request.sparse ? str_cat(request.sparse->method, ", changed every ",
+                                                      request.sparse->every, " steps")
+                                            : "static";
+  return describe_sparse_weights(request.forward, method);
+}
+
 Promise promise_of(const PlanRequest& request, const Candidate& c) {
   Promise promise = has_sparse_weights(request.forward) ? Promise::approximate : Promise::bit_exact;
   if (c.microbatches > 1) promise = std::max(promise, microbatch().promise(request.forward));

@@ -26,6 +26,8 @@ std::vector<Setting> settings_to_try(const PlanRequest& request);
 // Numbers of microbatches that may be tried, 1 first unless the run began with others.
 std::vector<int64_t> microbatches_to_try(const PlanRequest& request);
 Numerics numerics_of(const PlanRequest& request, const Candidate& candidate);
+// Where `request.forward` has some: how many there are, and how they change.
+std::string sparse_weights_text(const PlanRequest& request);
 Promise promise_of(const PlanRequest& request, const Candidate& candidate);
 
 // The graph of one step that keeps everything, without what comes last; a refusal when one of its

@@ -129,15 +129,12 @@ Plan compile(const PlanRequest& request, const Machine& machine, const Candidate
   return plan;
 }
 
-std::string text_of(const std::optional<SparseWeights>& sparse) {
-  if (!sparse) return "sparse weights";
-  return str_cat("sparse weights: ", sparse->method, ", changed every ", sparse->every, " steps");
-}
-
 void describe_techniques(const PlanRequest& request, const Candidate& c, Plan& plan) {
   plan.promise = promise_of(request, c);
   plan.chosen = {c.microbatches, c.settings, c.recompute, plan.chosen.order};
-  if (has_sparse_weights(request.forward)) plan.techniques.push_back(text_of(request.sparse));
+  if (has_sparse_weights(request.forward)) {
+    plan.techniques.push_back("sparse_weights: " + sparse_weights_text(request));
+  }
   if (c.microbatches > 1) {
     const bool ghost = reads_batch_statistics(request.forward);
     plan.techniques.push_back(str_cat("microbatch: ", c.microbatches, " of ",

@@ -94,7 +94,8 @@ std::vector<Page> pages_of(const Graph& graph, int64_t percent) {
 
 // The two gradients of a layer, of which either may run first.
 bool is_pair(const Node& a, const Node& b) {
-  return a.phase == Phase::backward && b.phase == Phase::backward && a.name == b.name;
+  return a.phase == Phase::backward && b.phase == Phase::backward && a.name == b.name &&
+         a.op.ends_with("_backward_weights") && b.op.ends_with("_backward_data");
 }
 
 // Updates of state that waits stand at the end of the graph; now just behind their gradients, so

@@ -99,8 +99,8 @@ class Rewriter {
     const SparseShape sparse(dense, block);
     const int64_t units = sparse.units();
     // As in RigL: so many are left out, rounded down.
-    const int64_t active =
-        units - static_cast<int64_t>((1 - density) * static_cast<double>(units) + 1e-9);
+    const auto left_out = static_cast<int64_t>((1 - density) * static_cast<double>(units) + 1e-9);
+    const int64_t active = std::max<int64_t>(1, units - left_out);
     if (active == units) return;  // an index of everything would only cost
     Tensor& tensor = to_.tensor(weight);
     tensor.dense = dense;
@@ -116,7 +116,7 @@ class Rewriter {
       node.inputs = {node.inputs[0], weight, where};
       return;
     }
-    const TensorId out = append_node(to_, Phase::forward, "densify", node.name, {weight, where},
+    const TensorId out = append_node(to_, Phase::forward, "densify", name, {weight, where},
                                      shape_attributes(dense, block))[0];
     to_.tensor(out).role = Role::expanded;
     to_.tensor(out).name = name + " dense";
@@ -166,6 +166,16 @@ std::vector<double> layer_densities(const std::vector<Shape>& layers, double den
 Graph with_sparse_weights(const Graph& forward, const SparseWeights& how) {
   check(how);
   return Rewriter(forward, how).run();
+}
+
+std::string describe_sparse_weights(const Graph& graph, const std::string& method) {
+  int64_t active = 0, all = 0;
+  for (const Tensor& t : graph.tensors) {
+    if (t.dense.rank() == 0) continue;
+    active += t.shape.elements();
+    all += t.dense.elements();
+  }
+  return str_cat(method, ", ", active, " of ", all, " positions active");
 }
 
 bool has_sparse_weights(const Graph& graph) {

@@ -29,6 +29,8 @@ std::vector<std::string> sparse_formats();
 // and normalisation. Throws UserError when the settings make no sense for this network.
 Graph with_sparse_weights(const Graph& forward, const SparseWeights& how);
 bool has_sparse_weights(const Graph& graph);
+// "`method`, 235000 of 2350000 positions active"
+std::string describe_sparse_weights(const Graph& graph, const std::string& method);
 
 // In a training graph: the gradient of a weight is gathered as soon as it is made, and the weight
 // is written out once more just before the node that needs it for the gradient of its input. So one

@@ -319,7 +319,8 @@ TEST(SparsePlan, SaysThatItIsAnotherComputationAndWhatItTakes) {
   const json plan = json::parse(f.out);
   EXPECT_NE(plan["techniques"].dump().find("microbatch: "), std::string::npos);
   EXPECT_EQ(plan["promise"], "approximate");
-  EXPECT_NE(plan["techniques"].dump().find("sparse weights: rigl"), std::string::npos);
+  EXPECT_NE(plan["techniques"].dump().find("sparse_weights: rigl, changed every 100 steps, "),
+            std::string::npos);
   EXPECT_LE(plan["by_category"]["weights"].get<int64_t>() +
                 plan["by_category"]["optimizer"].get<int64_t>(),
             26 << 20);
