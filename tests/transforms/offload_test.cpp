@@ -85,9 +85,11 @@ TEST(Offload, StateOfOptimizersWaitsToo) {
 // The parts of a step's batch are summed up in the momentum: it stays.
 TEST(Offload, StateOfMicrobatchesStays) {
   const Graph parts = accumulate_gradients(training_graph(small_net("resnet18_cifar", 4)), 3);
-  for (const Node& node : offload(parts, 100).nodes) {
+  const Graph paged = offload(parts, 100);
+  EXPECT_GT(count_of(paged, "page_in"), 0);
+  for (const Node& node : paged.nodes) {
     if (node.op == "page_in") {
-      EXPECT_NE(parts.tensor(node.inputs[0]).role, Role::optimizer) << node.name;
+      EXPECT_NE(paged.tensor(node.inputs[0]).role, Role::optimizer) << node.name;
     }
   }
 }
