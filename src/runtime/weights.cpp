@@ -127,20 +127,13 @@ void WeightStore::initialise(uint64_t seed) {
   }
 }
 
-// The values that a dense weight would have there, larger by as much as there are fewer: what a
-// layer makes has the same variance, also where no normalisation brings it back.
+// The values that a dense weight would have there.
 void WeightStore::initialise_sparse(const Entry& e, uint64_t seed) {
   const SparseValues sparse(*e.buffer, e.place, e.index);
   sparse.draw_positions(seed, hash_of(e.buffer->name + kActive), staging_);
   const RandomStream random(seed, hash_of(e.buffer->name));
-  Init init = e.buffer->init;
-  const bool is_random = init.kind == Init::Kind::normal || init.kind == Init::Kind::uniform;
-  if (is_random) {
-    init.value *= std::sqrt(static_cast<double>(e.buffer->dense.elements()) /
-                            static_cast<double>(e.buffer->shape.elements()));
-  }
   sparse.each([&](int64_t i, int64_t position) {
-    sparse.values()[i] = first_value(init, random, static_cast<uint64_t>(position));
+    sparse.values()[i] = first_value(e.buffer->init, random, static_cast<uint64_t>(position));
   });
 }
 

@@ -106,6 +106,9 @@ class Rewriter {
     tensor.dense = dense;
     tensor.block = block;
     tensor.shape = {active * block};
+    if (!is_normalised(node.outputs[0])) {
+      tensor.init.value *= std::sqrt(static_cast<double>(units) / static_cast<double>(active));
+    }
     const std::string name = tensor.name;
     Tensor index{name + kActive, {index_bytes(units, active)}, ElementType::u8, Role::statistic, {},
                  false};
@@ -121,6 +124,16 @@ class Rewriter {
     to_.tensor(out).role = Role::expanded;
     to_.tensor(out).name = name + " dense";
     node.inputs[1] = out;
+  }
+
+  // A normalisation brings what is made to its usual size, however few weights make it. Where none
+  // does, first weights are larger by as much as there are fewer; elsewhere that would only make
+  // the first steps smaller, which move a normalised layer's weights in proportion.
+  bool is_normalised(TensorId made) const {
+    return std::any_of(from_.nodes.begin(), from_.nodes.end(), [&](const Node& node) {
+      const bool by_batch = node.op == "batch_norm" && node.attributes.integer("training") != 0;
+      return (by_batch || node.op == "group_norm") && node.inputs[0] == made;
+    });
   }
 
   const Graph& from_;

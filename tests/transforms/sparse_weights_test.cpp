@@ -90,6 +90,25 @@ TEST(SparseWeights, LeaveOutTheFirstConvolutionAndDepthwiseOnes) {
   EXPECT_GT(sparse, 30);
 }
 
+// Without statistics that bring it back, what a layer makes would be as small as it has few
+// weights.
+TEST(SparseWeights, BeginLargerWhereNothingNormalises) {
+  for (const char* norm : {"batch", "frozen", "group"}) {
+    const Graph dense = small_net("mobilenet_v1_patch", 4, norm);
+    const Graph sparse = with_sparse_weights(dense, {.sparsity = 0.75, .distribution = "uniform"});
+    int larger = 0, same = 0;
+    for (const Tensor& t : sparse.tensors) {
+      if (t.dense.rank() == 0) continue;
+      const double before = dense.tensor(dense.find(t.name)).init.value;
+      same += t.init.value == before;
+      larger += std::abs(t.init.value / before - 2) < 0.05;
+    }
+    const bool frozen = std::string(norm) == "frozen";
+    EXPECT_EQ(frozen ? same : larger, frozen ? 0 : 1) << norm;  // the classifier has none
+    EXPECT_GE(frozen ? larger : same, 8) << norm;
+  }
+}
+
 TEST(SparseWeights, RefusesWhatMakesNoSense) {
   expect_user_error([] { sparse_net({.sparsity = 1}); },
                     "sparse.sparsity is 1, needed more than 0 and less than 1");
