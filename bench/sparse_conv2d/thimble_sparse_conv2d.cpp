@@ -2,7 +2,6 @@
 #include <chrono>
 #include <cmath>
 #include <iostream>
-#include <map>
 #include <vector>
 
 #include "backends/backend.h"
@@ -12,7 +11,6 @@
 #include "ops/core/builder.h"
 #include "ops/core/sparse.h"
 #include "runtime/arena.h"
-#include "runtime/executor.h"
 
 // A pointwise convolution on active blocks beside the dense one of the same backend, forward and
 // both gradients, on the same values: bench/sparse_conv2d/run.py.

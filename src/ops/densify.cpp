@@ -25,8 +25,9 @@ struct Densify {
     parallel_for(index.tiles, 1, [&](int64_t begin, int64_t end) {
       for (int64_t tile = begin; tile < end; ++tile) {
         index.each_of_tile(tile, [&](int64_t i, int64_t unit) {
-          T* at = dst + unit / shape.row * shape.block * shape.row + unit % shape.row;
-          for (int64_t k = 0; k < shape.block; ++k) at[k * shape.row] = values[i * shape.block + k];
+          for (int64_t k = 0; k < shape.block; ++k) {
+            dst[shape.position(unit, k)] = values[i * shape.block + k];
+          }
         });
       }
     });
@@ -44,8 +45,9 @@ struct Gather {
     parallel_for(index.tiles, 1, [&](int64_t begin, int64_t end) {
       for (int64_t tile = begin; tile < end; ++tile) {
         index.each_of_tile(tile, [&](int64_t i, int64_t unit) {
-          const T* at = diff + unit / shape.row * shape.block * shape.row + unit % shape.row;
-          for (int64_t k = 0; k < shape.block; ++k) values[i * shape.block + k] = at[k * shape.row];
+          for (int64_t k = 0; k < shape.block; ++k) {
+            values[i * shape.block + k] = diff[shape.position(unit, k)];
+          }
         });
       }
     });
@@ -107,9 +109,7 @@ void define_densify(OpTable& table) {
   def.infer = [](const OpShapes& s) {
     check_dense("densify", s.attributes);
     check_active("densify", s.attributes, s.inputs[0].elements(), s.inputs[1]);
-    Shape dense;
-    for (int64_t d : s.attributes.integers("shape")) dense.push_back(d);
-    return std::vector<TensorSpec>{{dense, ElementType::f32}};
+    return std::vector<TensorSpec>{{dense_shape(s.attributes), ElementType::f32}};
   };
   def.gradient = [](GradientBuilder& g) {
     Attributes a = g.attributes();

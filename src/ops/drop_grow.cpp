@@ -2,8 +2,6 @@
 
 #include <concepts>
 
-#include "ops/core/builder.h"
-
 // Dynamic sparse training: SET (arXiv 1707.04780) grows at random, RigL (arXiv 1911.11134) where
 // the gradient of the dense weight is largest. Both drop the smallest magnitudes, behind the
 // optimizer's step; what grows begins at zero, and so does its optimizer state. The number of
@@ -154,11 +152,8 @@ struct Candidates {
     if (count == 0) return;
     const T* diff = call.in<T>(0);
     const SparseIndex index(call.in<uint8_t>(1), shape.units(), active);
-    find_candidates(
-        shape, index, count, static_cast<T*>(call.scratch), call.out<int32_t>(0),
-        [&](int64_t unit, int64_t k) {
-          return diff[(unit / shape.row * shape.block + k) * shape.row + unit % shape.row];
-        });
+    find_candidates(shape, index, count, static_cast<T*>(call.scratch), call.out<int32_t>(0),
+                    [&](int64_t unit, int64_t k) { return diff[shape.position(unit, k)]; });
   }
 };
 

@@ -37,9 +37,8 @@ void SparseValues::take_largest(const float* dense, std::byte* scratch) const {
   auto* units = reinterpret_cast<int32_t*>(scores + active_);
   Largest<float> largest(scores, units, active_);
   for (int64_t unit = 0; unit < shape_.units(); ++unit) {
-    const float* first = dense + unit / shape_.row * shape_.block * shape_.row + unit % shape_.row;
     float sum = 0;
-    for (int64_t k = 0; k < shape_.block; ++k) sum += std::fabs(first[k * shape_.row]);
+    for (int64_t k = 0; k < shape_.block; ++k) sum += std::fabs(dense[shape_.position(unit, k)]);
     largest.offer(sum, static_cast<int32_t>(unit));
   }
   set_units(units);

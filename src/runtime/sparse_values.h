@@ -21,9 +21,8 @@ class SparseValues {
   void each(const Body& body) const {
     const SparseIndex index(index_, shape_.units(), active_);
     index.each([&](int64_t i, int64_t unit) {
-      const int64_t first = unit / shape_.row * shape_.block * shape_.row + unit % shape_.row;
       for (int64_t k = 0; k < shape_.block; ++k) {
-        body(i * shape_.block + k, first + k * shape_.row);
+        body(i * shape_.block + k, shape_.position(unit, k));
       }
     });
   }

@@ -159,13 +159,17 @@ class Lowering {
       const auto it = weight_of_gradient_.find(t);
       if (it != weight_of_gradient_.end()) layouts_[at(t)] = layouts_[at(it->second)];
     }
-    if (find_op(node.op).follows_reader) layouts_[at(node.outputs[0])] = first_reader_wants(node);
+    if (find_op(node.op).follows_reader)
+      layouts_[at(node.outputs[0])] = wanted_by_reader(node.outputs[0]);
   }
 
-  Layout first_reader_wants(const Node& maker) {
+  // As the first node that reads the tensor would like it; what a transfer brings, as who reads it
+  // then. Undecided when nobody does.
+  Layout wanted_by_reader(TensorId tensor) {
     for (const Node& node : graph_.nodes) {
-      const auto input = std::find(node.inputs.begin(), node.inputs.end(), maker.outputs[0]);
+      const auto input = std::find(node.inputs.begin(), node.inputs.end(), tensor);
       if (input == node.inputs.end()) continue;
+      if (find_op(node.op).paging == Paging::end_read) return wanted_by_reader(node.outputs[0]);
       return backend_.choose(graph_, node, layouts_)
           .inputs[static_cast<size_t>(input - node.inputs.begin())];
     }
@@ -215,19 +219,8 @@ class Lowering {
     const TensorId state = read.inputs[0];
     schedule_.buffers[at(state)].page = read.attributes.integer("page");
     if (layouts_[at(state)].decided()) return;
-    TensorId here = read.outputs[0];  // then what it is called once it has arrived
-    for (const Node& node : graph_.nodes) {
-      const auto input = std::find(node.inputs.begin(), node.inputs.end(), here);
-      if (input == node.inputs.end()) continue;
-      if (find_op(node.op).paging == Paging::end_read) {
-        here = node.outputs[0];
-        continue;
-      }
-      const KernelChoice choice = backend_.choose(graph_, node, layouts_);
-      layouts_[at(state)] = choice.inputs[static_cast<size_t>(input - node.inputs.begin())];
-      return;
-    }
-    throw InternalError(str_cat("internal error: nobody updates ", graph_.tensor(state).name));
+    layouts_[at(state)] = wanted_by_reader(read.outputs[0]);
+    ensure(layouts_[at(state)].decided(), "nobody updates ", graph_.tensor(state).name);
   }
 
   void adopt(TensorId tensor, const Layout& layout) {

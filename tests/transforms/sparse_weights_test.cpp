@@ -150,7 +150,7 @@ TEST(SparseWeights, TrainAsTheDenseNetworkDoesAtTheirPositions) {
           std::vector<int64_t>& at = positions[tensor.name];
           for (int64_t unit : active_units(a, sparse, w)) {
             for (int64_t k = 0; k < w.block; ++k) {
-              at.push_back((unit / shape.row * shape.block + k) * shape.row + unit % shape.row);
+              at.push_back(shape.position(unit, k));
             }
           }
           values.assign(static_cast<size_t>(w.dense.elements()), 0.0);

@@ -27,13 +27,20 @@ struct SparseShape {
   SparseShape(const Shape& dense, int64_t block_size)
       : outputs(dense[0]), row(dense.elements() / dense[0]), block(block_size) {}
   int64_t units() const { return outputs / block * row; }
+  // Where the unit's value for its output `k` stands in the dense weight, row by row.
+  int64_t position(int64_t unit, int64_t k) const {
+    return (unit / row * block + k) * row + unit % row;
+  }
 };
 
 // From the attributes "shape" and "block" of an op.
-inline SparseShape sparse_shape(const Attributes& a) {
+inline Shape dense_shape(const Attributes& a) {
   Shape dense;
   for (int64_t d : a.integers("shape")) dense.push_back(d);
-  return {dense, a.integer("block")};
+  return dense;
+}
+inline SparseShape sparse_shape(const Attributes& a) {
+  return {dense_shape(a), a.integer("block")};
 }
 
 inline constexpr int64_t kTileUnits = 65536;

@@ -159,8 +159,7 @@ class CandidatesKernel : public Kernel {
 // Of the dense weight in this layout; nothing for a plain one, which the portable kernels serve.
 std::optional<Positions> positions_in(const Context& c, const Layout& layout) {
   if (!layout.decided() || layout.tag == kPlain) return std::nullopt;
-  Shape dense;
-  for (int64_t d : c.node.attributes.integers("shape")) dense.push_back(d);
+  const Shape dense = dense_shape(c.node.attributes);
   const Desc desc = c.formats.desc_of(dense, ElementType::f32, layout);
   const bool blocks = desc.data.format_kind == dnnl_blocked && desc.data.offset0 == 0 &&
                       static_cast<int>(desc.dims().size()) == dense.rank();
