@@ -15,6 +15,9 @@ namespace {
 
 constexpr int kMax = vector::kMaxLanes;
 
+float wide(float x) { return x; }
+float wide(Bf16 x) { return float_of(x); }
+
 struct Units {
   int64_t width;   // channels of a group
   int64_t groups;  // of an image
@@ -62,13 +65,15 @@ Norm block_of(Norm a, int64_t n, int64_t block, Map Norm::*... maps) {
   return a;
 }
 
-vector::NormForward<float> at(const vector::NormForward<float>& a, int64_t n, int64_t block) {
-  using Norm = vector::NormForward<float>;
+template <class S>
+vector::NormForward<S> at(const vector::NormForward<S>& a, int64_t n, int64_t block) {
+  using Norm = vector::NormForward<S>;
   return block_of(a, n, block, &Norm::src, &Norm::addend, &Norm::dst);
 }
 
-vector::NormBackward<float> at(const vector::NormBackward<float>& a, int64_t n, int64_t block) {
-  using Norm = vector::NormBackward<float>;
+template <class S>
+vector::NormBackward<S> at(const vector::NormBackward<S>& a, int64_t n, int64_t block) {
+  using Norm = vector::NormBackward<S>;
   return block_of(a, n, block, &Norm::src, &Norm::diff_dst, &Norm::diff_dst_2, &Norm::dst,
                   &Norm::diff_src, &Norm::diff_addend);
 }
@@ -124,20 +129,22 @@ struct Unit {
   }
 };
 
+template <class S>
 class ForwardKernel : public Kernel {
  public:
-  ForwardKernel(const vector::NormForward<float>& args, int64_t groups)
-      : args_(args), units_(args.view, groups) {}
+  using Args = vector::NormForward<S>;
+
+  ForwardKernel(const Args& args, int64_t groups) : args_(args), units_(args.view, groups) {}
 
   std::unique_ptr<BoundKernel> bind(const KernelBuffers& b) const override {
-    vector::NormForward<float> args = args_;
+    Args args = args_;
     const auto in = [&](size_t i) { return static_cast<float*>(b.inputs[i]); };
     const auto out = [&](size_t i) { return static_cast<float*>(b.outputs[i]); };
-    args.src = in(0);
-    args.addend = in(1);
+    args.src = static_cast<S*>(b.inputs[0]);
+    args.addend = static_cast<S*>(b.inputs[1]);
     args.gamma = in(2);
     args.beta = in(3);
-    args.dst = out(0);
+    args.dst = static_cast<S*>(b.outputs[0]);
     args.mean = out(1);
     args.inv_std = out(2);
     args.mask = static_cast<uint8_t*>(b.outputs[3]);
@@ -145,7 +152,7 @@ class ForwardKernel : public Kernel {
   }
 
  private:
-  void run(const vector::NormForward<float>& args) const {
+  void run(const Args& args) const {
     const vector::View& v = args.view;
     const int64_t work = units_.blocks * vector::lanes() * v.pixels + 1;
     parallel_for(v.images * units_.count, kParallelGrain / work + 1,
@@ -156,17 +163,17 @@ class ForwardKernel : public Kernel {
                  });
   }
 
-  void run_unit(const vector::NormForward<float>& args, int64_t n, const Unit& unit) const {
-    const auto& k = vector::kernels().f32;
+  void run_unit(const Args& args, int64_t n, const Unit& unit) const {
+    const auto& k = vector::kernels().of<S>();
     const auto pixels = static_cast<double>(args.view.pixels);
     Group groups[kMax];
     for (int64_t block = unit.first_block; block < unit.last_block; ++block) {
-      const vector::NormForward<float> a = at(args, n, block);
+      const Args a = at(args, n, block);
       vector::Sums sums = {};
       k.norm_sums(a, 0, 0, a.view.pixels, sums);
       unit.each_lane(a.view, block, [&](int64_t i, int64_t g) {
         const double shifted = sums.first[i] / pixels;
-        groups[g].add(static_cast<double>(a.src[i]) + shifted,
+        groups[g].add(double{wide(a.src[i])} + shifted,
                       std::max(0.0, sums.second[i] - sums.first[i] * shifted));
       });
     }
@@ -181,7 +188,7 @@ class ForwardKernel : public Kernel {
       if (args.inv_std != nullptr) args.inv_std[place] = inv_std[g];
     }
     for (int64_t block = unit.first_block; block < unit.last_block; ++block) {
-      vector::NormForward<float> a = at(args, n, block);
+      Args a = at(args, n, block);
       float channel_mean[kMax] = {}, channel_inv_std[kMax] = {};
       unit.each_lane(a.view, block, [&](int64_t i, int64_t g) {
         channel_mean[i] = mean[g];
@@ -193,13 +200,16 @@ class ForwardKernel : public Kernel {
     }
   }
 
-  vector::NormForward<float> args_;  // without addresses
+  Args args_;  // without addresses
   Units units_;
 };
 
+template <class S>
 class BackwardKernel : public Kernel {
  public:
-  BackwardKernel(const vector::NormBackward<float>& args, int64_t groups)
+  using Args = vector::NormBackward<S>;
+
+  BackwardKernel(const Args& args, int64_t groups)
       : args_(args), units_(args.view, groups), parts_(parts_of(args.view.images, units_)) {}
 
   int64_t scratch_bytes() const {
@@ -219,7 +229,7 @@ class BackwardKernel : public Kernel {
     return few ? std::min(threads, images) : 1;
   }
 
-  void run(const vector::NormBackward<float>& args, vector::Sums* sums) const {
+  void run(const Args& args, vector::Sums* sums) const {
     const vector::View& v = args.view;
     const int64_t work = units_.blocks * vector::lanes() * v.pixels * v.images / parts_ + 1;
     parallel_for(units_.count * parts_, kParallelGrain / work + 1, [&](int64_t begin, int64_t end) {
@@ -245,14 +255,13 @@ class BackwardKernel : public Kernel {
   }
 
   // `parameters`: by block, sums of g and of g * normalised src, which this image adds to.
-  void run_unit(const vector::NormBackward<float>& args, int64_t n, const Unit& unit,
-                vector::Sums* parameters) const {
-    const auto& k = vector::kernels().f32;
+  void run_unit(const Args& args, int64_t n, const Unit& unit, vector::Sums* parameters) const {
+    const auto& k = vector::kernels().of<S>();
     const float* mean = args.mean + n * units_.groups + unit.first_group;
     const float* inv_std = args.inv_std + n * units_.groups + unit.first_group;
     float channel_mean[kMax] = {}, channel_inv_std[kMax] = {};
     const auto block_of = [&](int64_t block) {
-      vector::NormBackward<float> a = at(args, n, block);
+      Args a = at(args, n, block);
       unit.each_lane(a.view, block, [&](int64_t i, int64_t g) {
         channel_mean[i] = mean[g];
         channel_inv_std[i] = inv_std[g];
@@ -263,7 +272,7 @@ class BackwardKernel : public Kernel {
     };
     double group_g[kMax] = {}, group_gx[kMax] = {};  // of gamma * g, of gamma * g * (src - mean)
     for (int64_t block = unit.first_block; block < unit.last_block; ++block) {
-      const vector::NormBackward<float> a = block_of(block);
+      const Args a = block_of(block);
       vector::Sums sums = {};
       k.norm_diff_sums(a, 0, 0, a.view.pixels, sums);
       unit.each_lane(a.view, block, [&](int64_t i, int64_t g) {
@@ -282,7 +291,7 @@ class BackwardKernel : public Kernel {
       slope[g] = inv * inv * inv * group_gx[g] / count;
     }
     for (int64_t block = unit.first_block; block < unit.last_block; ++block) {
-      const vector::NormBackward<float> a = block_of(block);
+      const Args a = block_of(block);
       vector::Sums rest = {};  // centre and slope
       unit.each_lane(a.view, block, [&](int64_t i, int64_t g) {
         rest.first[i] = centre[g];
@@ -292,34 +301,48 @@ class BackwardKernel : public Kernel {
     }
   }
 
-  vector::NormBackward<float> args_;  // without addresses
+  Args args_;  // without addresses
   Units units_;
   int64_t parts_;
 };
 
-std::optional<KernelChoice> choose_forward(const Context& c) {
-  if (c.in_type(0) != ElementType::f32) return std::nullopt;
-  vector::NormForward<float> args;
-  args.view = view_of(c, c.in(0));
+template <class Args>
+Args with_attributes(const Context& c, const vector::View& view) {
+  Args args;
+  args.view = view;
   args.activation = activation_of(c.node.attributes);
   args.slope = static_cast<float>(c.node.attributes.real("slope"));
   args.epsilon = static_cast<float>(c.node.attributes.real("epsilon"));
+  return args;
+}
+
+template <class S>
+KernelChoice forward_of(const Context& c) {
+  const auto args = with_attributes<vector::NormForward<S>>(c, view_of(c, c.in(0)));
   KernelChoice choice = forward_choice(c, args.view);
-  choice.kernel = std::make_shared<ForwardKernel>(args, c.node.attributes.integer("groups"));
+  choice.kernel = std::make_shared<ForwardKernel<S>>(args, c.node.attributes.integer("groups"));
   return choice;
 }
 
-std::optional<KernelChoice> choose_backward(const Context& c) {
-  if (c.in_type(0) != ElementType::f32) return std::nullopt;
-  vector::NormBackward<float> args;
-  args.view = view_of(c, c.in(0));
-  args.activation = activation_of(c.node.attributes);
-  args.slope = static_cast<float>(c.node.attributes.real("slope"));
+template <class S>
+KernelChoice backward_of(const Context& c) {
+  const auto args = with_attributes<vector::NormBackward<S>>(c, view_of(c, c.in(0)));
   KernelChoice choice = backward_choice(c, args.view);
-  const auto kernel = std::make_shared<BackwardKernel>(args, c.node.attributes.integer("groups"));
+  const auto kernel =
+      std::make_shared<BackwardKernel<S>>(args, c.node.attributes.integer("groups"));
   choice.scratch_bytes = kernel->scratch_bytes();
   choice.kernel = kernel;
   return choice;
+}
+
+bool is_bf16(const Context& c) { return c.in_type(0) == ElementType::bf16; }
+
+std::optional<KernelChoice> choose_forward(const Context& c) {
+  return is_bf16(c) ? forward_of<Bf16>(c) : forward_of<float>(c);
+}
+
+std::optional<KernelChoice> choose_backward(const Context& c) {
+  return is_bf16(c) ? backward_of<Bf16>(c) : backward_of<float>(c);
 }
 
 }  // namespace
