@@ -47,6 +47,16 @@ struct DataChoice {
   int64_t decode_bytes = 1 << 20;  // memory for decoding one picture
 };
 
+// Pictures cut into patches of the model's image size; see `thimble list techniques`. A batch still
+// counts pictures, and the model answers with the mean of the logits of a picture's patches.
+struct PatchChoice {
+  int64_t height = 0;    // pixels; of the pictures; 0: they are not cut
+  int64_t width_px = 0;  // pixels
+  int64_t step = 0;      // pixels from one patch to the next; 0: a patch's size, no overlap
+  std::string loss =
+      "each";  // each: every patch has its picture's label | mean: of the mean logits
+};
+
 struct OptimizerChoice {
   std::string name = "sgd";  // one of list_optimizers()
   double momentum = 0.9;     // sgd
@@ -75,6 +85,7 @@ struct SparseChoice {
 struct TrainOptions {
   ModelChoice model;
   SparseChoice sparse;
+  PatchChoice patches;
   DataChoice data;
   OptimizerChoice optimizer;
   int64_t epochs = 1;

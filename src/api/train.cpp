@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "api/explain.h"
+#include "planner/build.h"
 #include "report/json.h"
 #include "runtime/run_folder.h"
 #include "runtime/run_lock.h"
@@ -66,7 +67,7 @@ TrainReport train(const TrainOptions& options,
   if (options.resume) setup.request.numerics = numerics_of(options.run_folder);
   if (setup.request.numerics) {
     const int64_t parts = setup.request.numerics->microbatches;
-    require(setup.options.model.batch % parts == 0, options.run_folder,
+    require(holds_pictures(setup.request, parts), options.run_folder,
             ": its checkpoint says that a batch of ", setup.options.model.batch, " was split in ",
             parts, " equal parts; it is broken, begin a new run");
   }

@@ -144,6 +144,25 @@ void add_sparse_flags(CLI::App& command, SparseChoice& sparse) {
            "Share of the training behind which nothing changes");
 }
 
+void add_patch_flags(CLI::App& command, PatchChoice& patches) {
+  const Group group = {command, "Patches"};
+  add(group, "--patches-of", "SIZE",
+      "Pictures are made this large, such as 224 or 96x128, and cut into patches of the size that "
+      "the model sees; their mean answers",
+      "pictures are not cut", [&patches](const std::string& flag, const std::string& text) {
+        const InputSize size = parse_input(flag, text);
+        require(size.channels == 0, flag, " is '", text, "', needs a size without channels");
+        patches.height = size.height;
+        patches.width_px = size.width;
+      });
+  add_integer(group, "--patch-step", patches.step, 1, 65536,
+              "Pixels from one patch to the next; less than a patch: they overlap",
+              "the patch's size");
+  add_choice(group, "--patch-loss", patches.loss, {"each", "mean"},
+             "each: every patch has its picture's label; mean: the loss of the mean of their "
+             "answers, exact with one patch at a time");
+}
+
 // More than 0.
 int64_t parse_bytes_of(const std::string& flag, const std::string& text) {
   int64_t bytes = 0;
@@ -254,6 +273,7 @@ void add_train_flags(CLI::App& command, Request& request) {
   TrainOptions& options = request.options;
   add_model_flags(command, options.model);
   add_sparse_flags(command, options.sparse);
+  add_patch_flags(command, options.patches);
   add_data_flags(command, options.data);
   add_machine_flags(command, options);
   add_fitting_flags(command, options);

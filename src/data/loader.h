@@ -15,12 +15,20 @@
 #include "base/shape.h"
 #include "base/small_thread.h"
 #include "data/dataset.h"
+#include "data/patch_grid.h"
 #include "data/transform.h"
 
 namespace thimble {
 
 struct LoaderOptions {
-  Shape image;           // (C, H, W) that the model wants; C is 1 or 3
+  Shape image;  // (C, H, W) that the model wants; C is 1 or 3
+  // Of rank 3, (C, H, W): pictures come in this size, and the examples are their patches of size
+  // `image`, those of a picture one after the other. Rank 0: the examples are the pictures.
+  Shape picture = {};
+  int64_t patch_step = 0;  // as PatchGrid::step
+  // This many batches are handed out, then the same once more, then the next; 0: each once. They
+  // are the parts of one picture. Counts and numbers of batches do not know of it.
+  int64_t twice = 0;
   int64_t batch = 1;     // examples
   int64_t group = 1;     // training: batches come in whole groups, the microbatches of a step
   uint64_t seed = 0;     // of the shuffle and the augmentation
@@ -40,6 +48,9 @@ struct BatchSlot {
   int32_t* labels = nullptr;  // (N); -1 where there is no example
 };
 
+// Examples that one picture gives.
+int64_t patches_of_picture(const LoaderOptions& options);
+
 // Batches in a pass over the data. UserError when there is none.
 int64_t count_batches(const Dataset& dataset, const LoaderOptions& options);
 
@@ -50,7 +61,8 @@ int64_t count_batches(const Dataset& dataset, const LoaderOptions& options);
 // Training (drop_last): the last partial batch is left out; with skip_bad a broken example is
 // replaced by the next good one in the data set. Evaluation: the last batch is filled up with
 // label -1 and zero images; with skip_bad a broken example becomes one of those. Without skip_bad
-// a broken example is an error.
+// a broken example is an error. Of patches, what is said of examples holds for whole pictures: one
+// is decoded once, held in the workspace, and cut.
 class BatchLoader {
  public:
   // Bytes of workspace. Not in it: Dataset::bytes_held(), the decode thread's stack
@@ -80,7 +92,7 @@ class BatchLoader {
   // example, when its batch is due.
   std::optional<Batch> next();
 
-  // Broken examples in the batches handed out so far, over all epochs.
+  // Broken pictures in the batches handed out so far, over all epochs.
   int64_t skipped() const { return skipped_; }
 
  private:
@@ -94,21 +106,31 @@ class BatchLoader {
   static void* thread_main(void* self);
   void decode_epoch();
   void fill(Slot& slot, int64_t batch);
+  bool fill_one(Slot& slot, int64_t place, float* image, int32_t* label);
   bool load(int64_t example, float* image, int32_t* label, bool may_skip);
+  int64_t handings() const { return batches_ * (options_.twice > 0 ? 2 : 1); }
+  int64_t batch_of(int64_t handing) const;
   void stop();
 
   const Dataset& dataset_;
   const LoaderOptions options_;
+  const PatchGrid grid_;
+  const int64_t patches_;  // of a picture
   const int64_t batches_;
   ImageFitter fitter_;
   std::span<std::byte> scratch_;  // for the data set
+  float* picture_;                // (C, H, W), of patches: the newest picture
   Permutation order_;             // of this epoch
 
   // The epoch under way; written only while no decode thread runs.
   int64_t epoch_ = 0;
-  int64_t first_batch_ = 0;
-  int64_t next_batch_ = 0;  // to hand out
-  int held_ = -1;           // slot that the caller reads, or -1
+  // Handings are batches, but for those that come twice.
+  int64_t first_handing_ = 0;
+  int64_t next_handing_ = 0;   // to hand out
+  int64_t place_in_hand_ = 0;  // of the picture in `picture_`; -1: none
+  bool good_in_hand_ = false;
+  int32_t label_in_hand_ = -1;
+  int held_ = -1;  // slot that the caller reads, or -1
   int64_t skipped_ = 0;
 
   std::atomic<bool> stop_ = false;

@@ -76,9 +76,16 @@ std::vector<int64_t> microbatches_to_try(const PlanRequest& request) {
   for (int64_t count = 2; count <= batch; ++count) {
     // Batch norm needs a second value.
     const bool alone = count == batch && reads_batch_statistics(request.forward);
-    if (batch % count == 0 && !alone) counts.push_back(count);
+    if (holds_pictures(request, count) && !alone) counts.push_back(count);
   }
   return counts;
+}
+
+bool holds_pictures(const PlanRequest& request, int64_t microbatches) {
+  const int64_t batch = batch_of(request.forward);
+  if (batch % microbatches != 0) return false;
+  const int64_t examples = batch / microbatches;
+  return examples % request.patches == 0 || request.patches % examples == 0;
 }
 
 Numerics numerics_of(const PlanRequest& request, const Candidate& c) {
@@ -106,7 +113,8 @@ std::string sparse_weights_text(const PlanRequest& request) {
 }
 
 Promise promise_of(const PlanRequest& request, const Candidate& c) {
-  Promise promise = has_sparse_weights(request.forward) ? Promise::approximate : Promise::bit_exact;
+  const bool other = has_sparse_weights(request.forward) || request.patches > 1;
+  Promise promise = other ? Promise::approximate : Promise::bit_exact;
   if (c.microbatches > 1) promise = std::max(promise, microbatch().promise(request.forward));
   for (const Setting& s : c.settings) {
     promise = std::max(promise, s.technique->promise(request.forward));

@@ -25,6 +25,8 @@ std::vector<Reservation> reservations_of(const PlanRequest& request, int64_t mic
 std::vector<Setting> settings_to_try(const PlanRequest& request);
 // Numbers of microbatches that may be tried, 1 first unless the run began with others.
 std::vector<int64_t> microbatches_to_try(const PlanRequest& request);
+// True when the batch has so many equal parts, and each has whole pictures or is a part of one.
+bool holds_pictures(const PlanRequest& request, int64_t microbatches);
 Numerics numerics_of(const PlanRequest& request, const Candidate& candidate);
 // Where `request.forward` has some: how many there are, and how they change.
 std::string sparse_weights_text(const PlanRequest& request);

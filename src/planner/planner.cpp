@@ -125,6 +125,10 @@ Plan compile(const PlanRequest& request, const Machine& machine, const Candidate
   const Program& main = training != nullptr ? plan.train : plan.evaluate;
   describe_peak(plan, main);
   plan.predicted_step_seconds = predict_seconds(main.schedule, machine);
+  if (training != nullptr && request.looks_first) {
+    const double once = predict_seconds(plan.evaluate.schedule, machine);
+    plan.predicted_step_seconds += once * static_cast<double>(candidate.microbatches);
+  }
   plan.paged_bytes = main.schedule.paged_bytes() * main.schedule.microbatches;
   return plan;
 }
@@ -134,6 +138,10 @@ void describe_techniques(const PlanRequest& request, const Candidate& c, Plan& p
   plan.chosen = {c.microbatches, c.settings, c.recompute, plan.chosen.order};
   if (has_sparse_weights(request.forward)) {
     plan.techniques.push_back("sparse_weights: " + sparse_weights_text(request));
+  }
+  if (request.patches > 1) {
+    plan.techniques.push_back(str_cat("patches: ", request.patches, " of each picture",
+                                      request.looks_first ? ", looked at twice" : ""));
   }
   if (c.microbatches > 1) {
     const bool ghost = reads_batch_statistics(request.forward);
@@ -226,7 +234,7 @@ Plan choose_evaluation(const PlanRequest& request, const Machine& machine,
   };
   try_next({1});
   for (int64_t count = 2; count <= batch && !best.fits; ++count) {
-    if (batch % count == 0) try_next({count});
+    if (holds_pictures(request, count)) try_next({count});
   }
   for (const Setting& s : settings_to_try(request)) {
     if (best.fits) break;

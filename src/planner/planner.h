@@ -24,6 +24,9 @@ struct PlanRequest {
   OptimizerSpec optimizer;
   // How positions of the sparse weights in `forward` change; nothing: they stay.
   std::optional<SparseWeights> sparse;
+  // Examples that belong to one picture: microbatches hold whole pictures, or equal parts of one.
+  int64_t patches = 1;
+  bool looks_first = false;  // each microbatch is evaluated before it is trained on
   std::string backend = "auto";
   int64_t budget_bytes = 0;  // of the whole process; 0: no bound
   // The data loader's memory and the second batch slot, for batches of this size. May be empty.

@@ -19,6 +19,9 @@ constexpr int kBarWidth = 24;  // characters
 std::string title(const PlanReport& r, const TrainOptions& o) {
   std::string text = str_cat("plan: ", o.model.name);
   if (o.model.batch > 0) text += str_cat(", batch ", o.model.batch);
+  if (o.patches.height > 0) {
+    text += str_cat(" in patches of ", o.patches.height, 'x', o.patches.width_px);
+  }
   text += str_cat(" takes ", format_bytes(r.process_bytes), " of memory");
   if (r.budget_bytes == 0) return text + " (no budget given)\n";
   text += str_cat(": ", r.fits ? "fits" : "DOES NOT FIT", " in ", format_bytes(r.budget_bytes));

@@ -55,6 +55,10 @@ void for_each_field(const Visit& visit, Options&... o) {
   visit("sparse.every", same, o.sparse.every...);
   visit("sparse.until", same, o.sparse.until...);
   visit("sparse.drop", same, o.sparse.drop...);
+  visit("patches.height", same, o.patches.height...);
+  visit("patches.width_px", same, o.patches.width_px...);
+  visit("patches.step", same, o.patches.step...);
+  visit("patches.loss", same, o.patches.loss...);
   visit("data.path", same, o.data.path...);
   visit("data.flip", same, o.data.flip...);
   visit("data.crop_pad", same, o.data.crop_pad...);

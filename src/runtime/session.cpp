@@ -1,5 +1,9 @@
 #include "runtime/session.h"
 
+#include <algorithm>
+
+#include "transforms/patches.h"
+
 namespace thimble {
 namespace {
 
@@ -12,7 +16,9 @@ const Program& main_program(const Setup& setup, const Plan& plan) {
 Session::Session(const Setup& setup, const Plan& plan)
     : setup_(setup),
       plan_(plan),
-      examples_(setup.options.model.batch / plan.numerics.microbatches),
+      examples_(setup.options.model.batch * setup.patches / plan.numerics.microbatches),
+      parts_(std::max<int64_t>(1, setup.patches / examples_)),
+      two_passes_(setup.request.looks_first),
       main_(main_program(setup, plan)),
       arena_(plan.arena_bytes),
       pages_(plan.paged_bytes > 0
@@ -27,18 +33,26 @@ Session::Session(const Setup& setup, const Plan& plan)
   if (pages_) pages_->open();
   loss_ = named<float>("loss");
   correct_ = named<float>("correct");
+  if (setup.options.patches.height > 0) {
+    const Block& sums = block(kPatchSums);
+    patch_sums_ = {named<float>(kPatchSums), static_cast<size_t>(sums.bytes) / sizeof(float)};
+  }
   labels_ = {named<int32_t>("labels"), named<int32_t>(kNextLabels)};
   if (!setup.training) return;
   learning_rate_ = named<float>("lr");
   counter_ = named<int32_t>("counter");
 }
 
-template <class T>
-T* Session::named(const std::string& name) const {
+const Block& Session::block(const std::string& name) const {
   for (const Block& b : main_.memory.blocks) {
-    if (b.name == name) return reinterpret_cast<T*>(arena_.data() + b.offset);
+    if (b.name == name) return b;
   }
   throw InternalError(str_cat("internal error: no memory is called ", name));
+}
+
+template <class T>
+T* Session::named(const std::string& name) const {
+  return reinterpret_cast<T*>(arena_.data() + block(name).offset);
 }
 
 std::vector<Slots> Session::slots(const Schedule& schedule) const {
@@ -58,6 +72,7 @@ std::unique_ptr<BatchLoader> Session::open_loader(bool training) {
   LoaderOptions options = training ? setup_.train_loader : setup_.test_loader;
   options.batch = examples_;
   options.group = plan_.numerics.microbatches;
+  if (training && parts_ > 1 && two_passes_) options.twice = parts_;
   return std::make_unique<BatchLoader>(data, options, named<void>(kLoaderMemory), memory);
 }
 
@@ -70,9 +85,15 @@ std::optional<Session::Result> Session::train_step(BatchLoader& loader, double l
   counter_[1] = static_cast<int32_t>(setup_.options.seed ^ (setup_.options.seed >> 32));
   Result total;
   for (int64_t k = 0; k < plan_.numerics.microbatches; ++k) {
-    const auto batch = loader.next();
+    const bool begins = two_passes_ && parts_ > 1 && k % parts_ == 0;
+    const bool ended = begins && !sum_patches(loader);
+    const auto batch = ended ? std::nullopt : loader.next();
     ensure(batch || k == 0, "the data ended within a step");
     if (!batch) return std::nullopt;
+    if (two_passes_ && parts_ == 1) {
+      begin_pictures();
+      evaluate_.run(static_cast<size_t>(batch->slot));
+    }
     counter_[2] = static_cast<int32_t>(k * examples_);
     if (k == 0) train_.run_part(Executor::Part::prepare);
     train_.run_part(Executor::Part::body, static_cast<size_t>(batch->slot));
@@ -82,6 +103,20 @@ std::optional<Session::Result> Session::train_step(BatchLoader& loader, double l
   }
   train_.run_part(Executor::Part::finish);
   return total;
+}
+
+void Session::begin_pictures() { std::fill(patch_sums_.begin(), patch_sums_.end(), 0.0f); }
+
+// The first pass over the parts of a picture; false at the end of the data.
+bool Session::sum_patches(BatchLoader& loader) {
+  begin_pictures();
+  for (int64_t part = 0; part < parts_; ++part) {
+    const auto batch = loader.next();
+    ensure(batch || part == 0, "the data ended within a picture");
+    if (!batch) return false;
+    evaluate_.run(static_cast<size_t>(batch->slot));
+  }
+  return true;
 }
 
 Session::Result Session::evaluate_step(int slot) {
@@ -95,15 +130,19 @@ std::optional<Session::Evaluation> Session::evaluate(const std::function<bool()>
   loader->begin_epoch(0);
   double loss = 0;
   double correct = 0;
+  int64_t part = 0;  // of a picture
   while (const auto batch = loader->next()) {
     if (should_stop && should_stop()) return std::nullopt;
+    if (part % parts_ == 0) begin_pictures();
     const Result r = evaluate_step(batch->slot);
-    // The loss is a mean over the examples that count.
+    if (++part % parts_ != 0) continue;
+    // The loss is a mean over the examples that count. Each picture answers in all of its rows.
     const int32_t* labels = labels_[static_cast<size_t>(batch->slot)];
+    const int64_t rows = std::min(setup_.patches, examples_);
     int64_t counted = 0;
-    for (int64_t i = 0; i < examples_; ++i) counted += labels[i] >= 0;
+    for (int64_t i = 0; i < examples_; i += rows) counted += labels[i] >= 0;
     loss += r.loss * static_cast<double>(counted);
-    correct += r.correct;
+    correct += r.correct / static_cast<double>(rows);
     total.examples += counted;
   }
   const auto n = static_cast<double>(std::max<int64_t>(total.examples, 1));

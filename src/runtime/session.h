@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 
 #include "base/page_file.h"
 #include "runtime/arena.h"
@@ -41,14 +42,19 @@ class Session {
   std::optional<Evaluation> evaluate(const std::function<bool()>& should_stop = {});
 
  private:
+  const Block& block(const std::string& name) const;
   template <class T>
   T* named(const std::string& name) const;
   std::vector<Slots> slots(const Schedule& schedule) const;
   Result metrics() const;
+  void begin_pictures();
+  bool sum_patches(BatchLoader& loader);
 
   const Setup& setup_;
   const Plan& plan_;
   const int64_t examples_;  // in one run of a program
+  const int64_t parts_;     // runs that a picture takes; 1: each sees whole pictures
+  const bool two_passes_;   // training: evaluate a picture's patches before they are trained on
   const Program& main_;     // the program with most tensors
   Arena arena_;
   std::optional<PageFile> pages_;  // where the plan pages; gone before the arena is
@@ -58,6 +64,7 @@ class Session {
   // What every step touches.
   float* loss_ = nullptr;
   float* correct_ = nullptr;
+  std::span<float> patch_sums_;
   float* learning_rate_ = nullptr;  // training only
   int32_t* counter_ = nullptr;      // training only
   std::array<int32_t*, 2> labels_ = {};

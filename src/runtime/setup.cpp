@@ -10,13 +10,14 @@
 #include "models/model.h"
 #include "runtime/device.h"
 #include "runtime/optimizer.h"
+#include "transforms/patches.h"
 
 namespace thimble {
 namespace {
 
-ModelOptions model_options(const ModelChoice& c) {
-  return {c.batch, c.channels, c.height,          c.width_px, c.classes,
-          c.width, c.norm,     c.label_smoothing, c.variants};
+ModelOptions model_options(const ModelChoice& c, int64_t patches = 1) {
+  return {c.batch * patches, c.channels, c.height,          c.width_px, c.classes,
+          c.width,           c.norm,     c.label_smoothing, c.variants};
 }
 
 // Data decides the number of classes, and the size of the images of a model without a usual one.
@@ -41,7 +42,11 @@ void complete_model(Setup& setup) {
 LoaderOptions loader_options(const TrainOptions& o, bool training) {
   LoaderOptions l;
   l.image = {o.model.channels, o.model.height, o.model.width_px};
-  l.batch = o.model.batch;
+  if (o.patches.height > 0) {
+    l.picture = {o.model.channels, o.patches.height, o.patches.width_px};
+    l.patch_step = o.patches.step;
+  }
+  l.batch = o.model.batch * patches_of_picture(l);
   l.seed = o.seed;
   l.shuffle = training;
   l.augment_flip = training && o.data.flip;
@@ -83,6 +88,18 @@ void make_sparse(Setup& setup) {
   setup.request.sparse = how;
 }
 
+void check_patches(const TrainOptions& o) {
+  require(o.patches.loss == "each" || o.patches.loss == "mean", "patches.loss is '", o.patches.loss,
+          "', needs each or mean");
+  const bool cut = o.patches.height > 0;
+  require(cut || (o.patches.step == 0 && o.patches.loss == "each"),
+          "a step between patches or a loss on their mean needs patches; give the size of the "
+          "pictures with --patches-of");
+  require(o.patches.loss == "each" || o.offload_folder.empty(),
+          "the loss on the mean of patches evaluates within a step, when tensors may be in the "
+          "file of --offload; leave --offload out, or use --patch-loss each");
+}
+
 void reserve_data(Setup& setup) {
   const ModelChoice& m = setup.options.model;
   const int64_t image_bytes = Shape{1, m.channels, m.height, m.width_px}.elements() * 4;
@@ -115,6 +132,7 @@ Setup prepare(TrainOptions options, bool training) {
   TrainOptions& o = setup.options;
   require(o.epochs > 0, "epochs is ", o.epochs, ", needs at least 1");
   require(o.budget_bytes >= 0, "the budget is ", o.budget_bytes, " bytes, needs a positive number");
+  check_patches(o);
   check_optimizer(o.optimizer);
   if (o.optimizer.learning_rate == 0) {
     o.optimizer.learning_rate = usual_learning_rate(o.optimizer.name);
@@ -145,10 +163,17 @@ Setup prepare(TrainOptions options, bool training) {
   complete_model(setup);
   setup.train_loader = loader_options(o, true);
   setup.test_loader = loader_options(o, false);
+  setup.patches = patches_of_picture(setup.test_loader);
   // Before a run folder is made.
   if (setup.train_data) count_batches(*setup.train_data, setup.train_loader);
   reserve_data(setup);
-  setup.request.forward = build_model(o.model.name, model_options(o.model));
+  setup.request.forward = build_model(o.model.name, model_options(o.model, setup.patches));
+  if (o.patches.height > 0) {
+    setup.request.forward =
+        with_patches(setup.request.forward, setup.patches, o.patches.loss == "mean");
+  }
+  setup.request.patches = setup.patches;
+  setup.request.looks_first = training && o.patches.loss == "mean";
   if (o.sparse.sparsity != 0) make_sparse(setup);
   setup.request.training = training;
   setup.request.optimizer = optimizer_spec(o.optimizer);

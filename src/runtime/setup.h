@@ -15,6 +15,7 @@ struct Setup {
   std::unique_ptr<Dataset> train_data;  // null when no data was named, or for evaluation
   std::unique_ptr<Dataset> test_data;   // null when no data was named
   LoaderOptions train_loader, test_loader;
+  int64_t patches = 1;  // of a picture; a batch of the graph counts them
   PlanRequest request;
   Machine machine;      // all zero when it was not measured
   std::string kernels;  // Backend::identity

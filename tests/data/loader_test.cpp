@@ -228,6 +228,51 @@ TEST_F(IdxLoader, WorkspaceHoldsOnePictureAndOneRow) {
   EXPECT_EQ(BatchLoader::workspace_bytes(*data_, options), 64 * 32 + 3 * 32 * 4 + 64);
 }
 
+// Pictures of 2x3, cut into single rows of 1x3.
+LoaderOptions row_options(int64_t batch) {
+  LoaderOptions options = idx_options(batch);
+  options.picture = options.image;
+  options.image = Shape{1, 1, 3};
+  return options;
+}
+
+TEST_F(IdxLoader, PatchesOfAPictureFollowEachOther) {
+  LoaderOptions whole = idx_options(2), rows = row_options(4);
+  whole.shuffle = rows.shuffle = true;
+  whole.augment_flip = rows.augment_flip = true;
+  Rig pictures(*data_, whole), patches(*data_, rows);
+  const auto expected = pictures.epoch(3), got = patches.epoch(3);
+  ASSERT_EQ(got.size(), expected.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    EXPECT_EQ(got[i].images, expected[i].images);
+    const std::vector<int32_t>& l = expected[i].labels;
+    EXPECT_EQ(got[i].labels, (std::vector<int32_t>{l[0], l[0], l[1], l[1]}));
+  }
+}
+
+TEST_F(IdxLoader, APartOfAPictureIsABatch) {
+  LoaderOptions options = row_options(1);
+  options.group = 4;  // of two pictures
+  Rig rig(*data_, options), pairs(*data_, row_options(2));
+  EXPECT_EQ(rig.loader().batches_per_epoch(), 204);  // one of 103 is left over
+  const auto ones = rig.epoch(0, 100), twos = pairs.epoch(0, 50);
+  for (size_t i = 0; i < ones.size(); ++i) {
+    const float* row = twos[i / 2].images.data() + 3 * (i % 2);
+    EXPECT_EQ(ones[i].images, (std::vector<float>(row, row + 3)));
+  }
+}
+
+TEST_F(IdxLoader, PartsOfAPictureMayComeTwice) {
+  LoaderOptions options = row_options(1);
+  Rig once(*data_, options);
+  options.twice = 2;
+  Rig twice(*data_, options);
+  EXPECT_EQ(twice.loader().batches_per_epoch(), once.loader().batches_per_epoch());
+  const auto plain = once.epoch(0, 4), doubled = twice.epoch(0, 4);
+  ASSERT_EQ(doubled.size(), 2 * plain.size());
+  for (size_t i = 0; i < doubled.size(); ++i) EXPECT_EQ(doubled[i], plain[i / 4 * 2 + i % 2]);
+}
+
 TEST_F(IdxLoader, BadOptionsAreErrors) {
   const auto error = [&](auto change) {
     LoaderOptions options = idx_options(10);
@@ -317,6 +362,18 @@ TEST(BadFiles, HaveNoLabelInEvaluation) {
   for (size_t i = 24; i < 30; ++i) EXPECT_EQ(batches[0].images[i], 0);
   EXPECT_EQ(batches[2].examples, 4);
   EXPECT_EQ(rig.loader().skipped(), 2);
+}
+
+TEST(BadFiles, CostAllPatchesOfTheirPictureInEvaluation) {
+  const TempDir dir;
+  const auto data = folder_with_bad(dir, {1});
+  LoaderOptions options = row_options(6);
+  options.skip_bad = true;
+  options.drop_last = false;
+  Rig rig(*data, options);
+  const auto batches = rig.epoch(0);
+  EXPECT_EQ(batches[0].labels, (std::vector<int32_t>{0, 0, -1, -1, 0, 0}));
+  EXPECT_EQ(rig.loader().skipped(), 1);
 }
 
 TEST(BadFiles, AloneAreAnErrorInTrainingEvenWhenSkipped) {

@@ -26,6 +26,10 @@ auto fields(const SparseChoice& choice) {
   const auto& [a, b, c, d, e, f, g] = choice;
   return std::tie(a, b, c, d, e, f, g);
 }
+auto fields(const PatchChoice& choice) {
+  const auto& [a, b, c, d] = choice;
+  return std::tie(a, b, c, d);
+}
 auto fields(const DataChoice& choice) {
   const auto& [a, b, c, d, e] = choice;
   return std::tie(a, b, c, d, e);
@@ -36,10 +40,11 @@ auto fields(const OptimizerChoice& choice) {
 }
 auto fields(const TrainOptions& options) {
   // A device is planned for; a run is on this machine.
-  const auto& [model, sparse, data, optimizer, a, b, c, d, e, f, g, device, h, i, j, k] = options;
+  const auto& [model, sparse, patches, data, optimizer, a, b, c, d, e, f, g, device, h, i, j, k] =
+      options;
   static_cast<void>(device);
-  return std::tuple_cat(fields(model), fields(sparse), fields(data), fields(optimizer),
-                        std::tie(a, b, c, d, e, f, g, h, i, j, k));
+  return std::tuple_cat(fields(model), fields(sparse), fields(patches), fields(data),
+                        fields(optimizer), std::tie(a, b, c, d, e, f, g, h, i, j, k));
 }
 
 // No field has its usual value, and numbers are the hardest of their kind to write.
@@ -56,6 +61,7 @@ TrainOptions unusual_options(const std::string& run_folder) {
              1e-300,
              {{"a", "1"}, {"b/c.d", "\xc3\xa4\n"}}};
   o.sparse = {0.9, "set", "uniform", "blocks", 7, 0.6, 0.2};
+  o.patches = {224, 192, 16, "mean"};
   o.data = {"/data/x y", true, 4, true, (int64_t{1} << 62) + 1};
   o.optimizer = {"adamw",   0.1,    true, 5e-4,    {{"beta1", "0.8"}},
                  0.1 + 0.2, "step", 2.5,  {3, 60}, 0.2};
@@ -93,8 +99,8 @@ TEST(RunFolder, EveryOptionComesBack) {
   folder.create();
   TrainOptions options = unusual_options(dir / "run");
   options.resume = true;
-  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<43>());
-  static_assert(std::tuple_size_v<decltype(fields(options))> == 43);
+  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<47>());
+  static_assert(std::tuple_size_v<decltype(fields(options))> == 47);
   folder.write_options(options);
   options.resume = false;  // belongs to the call
   EXPECT_EQ(fields(folder.read_options()), fields(options));
