@@ -91,6 +91,8 @@ struct TrainOptions {
   int64_t epochs = 1;
   int64_t budget_bytes = 0;             // of the whole process; 0: no bound
   std::vector<std::string> allow = {};  // approximations that may be used: list_approximations()
+  // Techniques that must not be used: names of list_techniques() that the planner chooses.
+  std::vector<std::string> without = {};
   // Tensors may be paged to a file in this folder: the same result, in less memory. It writes to
   // the device in every step. Empty: not.
   std::string offload_folder;
@@ -303,6 +305,10 @@ Listing list_optimizers();      // with what `OptimizerChoice::options` may set
 Listing list_approximations();  // what `TrainOptions::allow` may name
 Listing list_techniques();      // ways to train in fewer bytes, with their papers
 Listing list_backends();        // fastest first; "auto" takes the first
+
+// Options from a JSON file, such as the run.json of a run folder: a field that it lacks has its
+// usual value. Throws UserError naming the file and the field that is not known or of another kind.
+TrainOptions read_options(const std::string& path);
 
 double usual_learning_rate(const std::string& optimizer);
 

@@ -6,6 +6,7 @@
 #include "api/explain.h"
 #include "planner/build.h"
 #include "report/json.h"
+#include "runtime/options_file.h"
 #include "runtime/run_folder.h"
 #include "runtime/run_lock.h"
 #include "runtime/safetensors.h"

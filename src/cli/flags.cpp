@@ -54,9 +54,11 @@ void add_pairs(const Group& group, const char* name, std::map<std::string, std::
       .add_option_function<std::vector<std::string>>(
           name,
           [&field, name](const std::vector<std::string>& given) {
+            std::map<std::string, std::string> pairs;
             for (const std::string& text : given) {
               const auto [key, value] = parse_pair(name, text);
-              require(field.emplace(key, value).second, name, " ", key, " is given twice");
+              require(pairs.emplace(key, value).second, name, " ", key, " is given twice");
+              field[key] = value;  // instead of a --config's
             }
           },
           help)
@@ -259,6 +261,11 @@ void add_fitting_flags(CLI::App& command, TrainOptions& options) {
       "nothing", [&options](const std::string&, const std::string& text) {
         options.allow = split(text, ',');
       });
+  add(group, "--without", "NAME,...",
+      "Techniques not to use, such as microbatch; see `thimble list techniques`",
+      "the planner chooses", [&options](const std::string&, const std::string& text) {
+        options.without = split(text, ',');
+      });
   add_text(group, "--offload", "FOLDER", options.offload_folder,
            "Page tensors to a file there to fit: same result; writes to storage in every step",
            "nothing is paged");
@@ -271,6 +278,9 @@ void add_output_flags(CLI::App& command, Request& request) {
 
 void add_train_flags(CLI::App& command, Request& request) {
   TrainOptions& options = request.options;
+  // Read before the flags, which change what it says: see parse_arguments.
+  add_text({command, "Model"}, "--config", "FILE", request.config,
+           "Options from a JSON file, such as a run's run.json; flags come on top");
   add_model_flags(command, options.model);
   add_sparse_flags(command, options.sparse);
   add_patch_flags(command, options.patches);

@@ -66,11 +66,23 @@ ExitCode run_print(const Request& request) {
   return kDone;
 }
 
+// The file of --config: its options are what the flags begin with.
+std::string config_of(const std::vector<std::string>& arguments) {
+  for (size_t i = 1; i < arguments.size(); ++i) {
+    if (arguments[i].starts_with("--config=")) return arguments[i].substr(9);
+    if (arguments[i] == "--config" && i + 1 < arguments.size()) return arguments[i + 1];
+  }
+  return "";
+}
+
 }  // namespace
 
 Request parse_arguments(int argc, const char* const* argv) {
   Request request;
   request.arguments.assign(argv, argv + argc);
+  if (const std::string config = config_of(request.arguments); !config.empty()) {
+    request.options = read_options(config);
+  }
   CLI::App app(kAbout, "thimble");
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_help_flag("-h,--help", "Show this help");

@@ -12,6 +12,7 @@ namespace thimble::cli {
 // it takes no memory from training.
 struct Request {
   TrainOptions options;
+  std::string config;  // file that `options` began as; empty: none
   bool json = false;
   bool verbose = false;                // plan: every step
   std::string html;                    // plan, frontier: file for a page; empty: none

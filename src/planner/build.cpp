@@ -14,6 +14,7 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
 }
 
 bool may_be_used(const PlanRequest& request, const Technique& t) {
+  if (contains(request.without, t.name)) return false;
   if (t.uses_storage && !request.storage) return false;
   return t.promise(request.forward) != Promise::approximate || contains(request.allow, t.allowance);
 }
@@ -63,6 +64,8 @@ std::vector<Setting> settings_to_try(const PlanRequest& request) {
   }
   return all;
 }
+
+bool may_recompute(const PlanRequest& request) { return !contains(request.without, "recompute"); }
 
 std::vector<int64_t> microbatches_to_try(const PlanRequest& request) {
   const int64_t batch = batch_of(request.forward);

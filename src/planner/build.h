@@ -23,6 +23,8 @@ std::vector<Reservation> reservations_of(const PlanRequest& request, int64_t mic
 // without being allowed, or that the user allows. Of a run that goes on: only those that are
 // bit_exact; what it began with is in every candidate.
 std::vector<Setting> settings_to_try(const PlanRequest& request);
+// Whether what the forward pass made may be made again.
+bool may_recompute(const PlanRequest& request);
 // Numbers of microbatches that may be tried, 1 first unless the run began with others.
 std::vector<int64_t> microbatches_to_try(const PlanRequest& request);
 // True when the batch has so many equal parts, and each has whole pictures or is a part of one.

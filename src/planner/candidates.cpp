@@ -87,6 +87,7 @@ class Judge {
     const Rewrite keeping = keeping_graph(request_, c);
     if (!keeping.graph) return keeping.refusal;
     if (std::string refusal = add(*keeping.graph, c, all); !refusal.empty()) return refusal;
+    if (!may_recompute(request_)) return "";
     if (!search(*keeping.graph, c, effort, all)) judge_chain(*keeping.graph, c, effort, all);
     return "";
   }

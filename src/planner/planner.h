@@ -33,6 +33,7 @@ struct PlanRequest {
   std::function<std::vector<Reservation>(int64_t batch)> reservations;
   std::optional<Numerics> numerics;  // nothing: as the planner likes
   std::vector<std::string> allow;    // `Technique::allowance` of those that may be approximate
+  std::vector<std::string> without;  // names of techniques that are not used
   bool storage = false;              // techniques may page to a file
   // Runs once what training will run beside the kernels (decoding a picture), so that its code and
   // state are resident when bytes are measured. May be empty.

@@ -66,9 +66,4 @@ class RunFolder {
   std::string path_;
 };
 
-// Throws UserError naming the first option that would make the resumed run another run than the
-// saved one, with its old and new value. May change: epochs, budget_bytes, offload_folder,
-// checkpoint_every, data.skip_bad and data.decode_bytes.
-void check_resumable(const TrainOptions& saved, const TrainOptions& now);
-
 }  // namespace thimble

@@ -70,6 +70,20 @@ std::vector<std::string> checked_approximations(const std::vector<std::string>& 
   return allow;
 }
 
+// What the planner chooses and costs something; the rest is the user's choice, or free.
+std::vector<std::string> checked_techniques(const std::vector<std::string>& without) {
+  std::vector<std::string> names;
+  for (const Technique* t : techniques()) {
+    const bool chosen = t->apply != nullptr || t->name == "microbatch" || t->name == "recompute";
+    if (chosen && !t->free) names.push_back(t->name);
+  }
+  for (const std::string& name : without) {
+    require(std::find(names.begin(), names.end(), name) != names.end(), "there is no technique '",
+            name, "' to leave out", did_you_mean(name, names), "; there are ", joined(names));
+  }
+  return without;
+}
+
 void make_sparse(Setup& setup) {
   const SparseChoice& choice = setup.options.sparse;
   require(choice.until >= 0 && choice.until <= 1, "sparse.until is ", choice.until,
@@ -180,6 +194,7 @@ Setup prepare(TrainOptions options, bool training) {
   setup.request.backend = backend;
   setup.request.budget_bytes = o.budget_bytes;
   setup.request.allow = checked_approximations(o.allow);
+  setup.request.without = checked_techniques(o.without);
   if (setup.test_data) {
     setup.request.warm_up = [train = setup.train_data.get(), test = setup.test_data.get(),
                              loader = setup.test_loader] {
