@@ -1,7 +1,7 @@
-# thimble_embed(OUT FOLDER): the files of a folder as strings in the program, found by name
-# (`page_part` in report/page_parts.h), so that they stay files that an editor and a browser know.
-function(thimble_embed out folder)
-  file(GLOB files CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/${folder}
+# thimble_embed(OUT FOLDER HEADER FUNCTION): the files of a folder as strings in the program, found by
+# name (FUNCTION, declared in HEADER), so that they stay files that an editor and a browser know.
+function(thimble_embed out folder header function)
+  file(GLOB_RECURSE files CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/${folder}
        ${PROJECT_SOURCE_DIR}/${folder}/*)
   set(entries "")
   foreach(file ${files})
@@ -11,11 +11,10 @@ function(thimble_embed out folder)
     string(APPEND entries "  if (name == \"${file}\") return R\"~part~(${text})~part~\";\n")
   endforeach()
   file(CONFIGURE OUTPUT ${out} @ONLY CONTENT
-"#include \"report/page_parts.h\"
-#include \"base/error.h\"
+"#include \"${header}\"
 namespace thimble {
-std::string_view page_part(std::string_view name) {
-${entries}  throw InternalError(str_cat(\"there is no page part \", name));
+std::string_view ${function}(std::string_view name) {
+${entries}  return {};
 }
 }  // namespace thimble
 ")

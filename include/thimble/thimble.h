@@ -143,6 +143,8 @@ struct PlanReport {
   int64_t lower_bound_bytes = 0;  // no placement needs a smaller arena
   int64_t smallest_budget_bytes = 0;
   std::array<int64_t, 7> by_category = {};  // live at the peak step, as in kCategoryNames
+  int64_t parameters = 0;                   // trained values, were all weights dense
+  int64_t active_parameters = 0;            // of these, what exists
   double predicted_step_seconds = 0;        // 0: not known, see `calibrate`
   int64_t paged_bytes = 0;                  // of a step: written to offload_folder, and read back
   std::string promise;                      // bit_exact | same_math | approximate
@@ -295,6 +297,41 @@ TrainReport train(const TrainOptions& options,
 // Evaluates the model in `options.run_folder` on the test split of its data, or of
 // `options.data.path` when that is given. Of a run that has not ended: its last checkpoint.
 EvalReport evaluate(const TrainOptions& options);
+
+// A stack of configurations, each with one technique more than the one before it.
+struct StackRequest {
+  std::string stack = "wearable-stack";  // a known name, or a folder with a stack.json
+  std::string data;                      // as DataChoice::path
+  std::vector<std::string> only = {};    // names of configurations; empty: all
+  bool quick = false;                    // small pictures and batches: a test, not a measurement
+  bool accuracy = false;                 // also train each to its end, in the run folder
+  int64_t steps = 2;                     // measured for bytes and time
+  int threads = 0;                       // 0: all cores
+  std::string run_folder = "runs/stack";
+};
+
+// One configuration and what came of it. 0: not known.
+struct StackStep {
+  std::string name;           // "C4"
+  std::string title;          // what it adds
+  TrainOptions options;       // of the run that was measured
+  std::string problem;        // why it was not; empty: it was
+  int64_t source_bytes = 0;   // what the stack's source gives
+  int64_t pytorch_bytes = 0;  // measured with PyTorch: peak of the process
+  double pytorch_seconds_per_image = 0;
+  PlanReport plan;
+  int64_t peak_rss_bytes = 0;    // measured (VmHWM), of the steps
+  double seconds_per_image = 0;  // measured, median of the steps
+  double accuracy = -1;          // of the trained model on the test split; below 0: not trained
+};
+
+// Plans and runs each configuration in a process of its own, for as many steps as asked for, and
+// with `accuracy` trains it as well; a run that was interrupted goes on. `on_step` hears of each
+// when it is done. As with `frontier`: call it before anything else.
+std::vector<StackStep> reproduce(const StackRequest& request,
+                                 const std::function<void(const StackStep&)>& on_step = {});
+// Writes the files of a known stack to a folder that does not exist yet, to be changed there.
+void copy_stack(const std::string& stack, const std::string& folder);
 
 // Names and one-sentence summaries.
 using Listing = std::vector<std::pair<std::string, std::string>>;

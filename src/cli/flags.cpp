@@ -10,6 +10,7 @@ namespace thimble::cli {
 namespace {
 
 constexpr int64_t kMany = 1'000'000;
+constexpr int64_t kMostThreads = 1024;
 
 using Setter = std::function<void(const std::string& flag, const std::string& text)>;
 
@@ -165,6 +166,23 @@ void add_patch_flags(CLI::App& command, PatchChoice& patches) {
              "answers, exact with one patch at a time");
 }
 
+void add_stack_flags(CLI::App& command, StackRequest& stack) {
+  const Group group = {command, "Stack"};
+  add_text(group, "--data", "NAME|FOLDER", stack.data,
+           "Examples: a name of `thimble list data`, or a folder");
+  add(group, "--only", "NAME,...", "Of these configurations alone", "all",
+      [&stack](const std::string&, const std::string& text) { stack.only = split(text, ','); });
+  add_switch(group, "--quick", stack.quick,
+             "Small pictures and batches: shows that all of it runs, and measures nothing of use");
+  add_switch(group, "--accuracy", stack.accuracy, "Also train each to its end");
+  add_integer(group, "--steps", stack.steps, 1, kMany, "Measured for memory and time");
+  add(group, "--threads", "N", "Threads that compute", "all cores",
+      [&stack](const std::string& flag, const std::string& text) {
+        stack.threads = static_cast<int>(parse_integer(flag, text, 1, kMostThreads));
+      });
+  add_text(group, "--run", "FOLDER", stack.run_folder, "Where --accuracy keeps its runs");
+}
+
 // More than 0.
 int64_t parse_bytes_of(const std::string& flag, const std::string& text) {
   int64_t bytes = 0;
@@ -237,7 +255,6 @@ void add_training_flags(CLI::App& command, TrainOptions& options) {
 }
 
 void add_machine_flags(CLI::App& command, TrainOptions& options) {
-  constexpr int64_t kMostThreads = 1024;
   const Group group = {command, "Machine"};
   add(group, "--budget", "BYTES", "Peak memory of the whole process, such as 96MiB", "no bound",
       [&options](const std::string& flag, const std::string& text) {

@@ -15,6 +15,8 @@ struct Request {
   std::string config;  // file that `options` began as; empty: none
   bool json = false;
   bool verbose = false;                // plan: every step
+  StackRequest stack;                  // reproduce
+  std::string copy_to;                 // reproduce: folder for the stack's files; empty: run it
   std::string html;                    // plan, frontier: file for a page; empty: none
   std::string points;                  // frontier: file of measured points; empty: none
   std::string what;                    // list: models, data, ops, ...

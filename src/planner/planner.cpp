@@ -92,6 +92,11 @@ Plan compile(const PlanRequest& request, const Machine& machine, const Candidate
   std::vector<NamedLayout> layouts;
   Plan plan;
   plan.numerics = numerics_of(request, candidate);
+  for (const Tensor& t : request.forward.tensors) {
+    if (!t.trainable) continue;
+    plan.active_parameters += t.shape.elements();
+    plan.parameters += t.dense.rank() > 0 ? t.dense.elements() : t.shape.elements();
+  }
   Schedule train;
   if (training != nullptr) train = make_schedule(*training, backend, layouts);
   plan.evaluate.schedule = make_schedule(evaluation_graph(request, candidate), backend, layouts);

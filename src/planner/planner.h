@@ -69,6 +69,8 @@ struct Plan {
   std::array<int64_t, kCategories> by_category = {};  // live at the peak step
   std::string peak_step;
   std::vector<Block> peak_tensors;  // the largest that are live there
+  int64_t parameters = 0;           // trained values, were all weights dense
+  int64_t active_parameters = 0;    // of these, what exists
   double predicted_step_seconds = 0;
   int64_t paged_bytes = 0;  // of a step: written to the page file, and read back
   Promise promise = Promise::bit_exact;

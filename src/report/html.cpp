@@ -7,6 +7,7 @@
 #include "report/format.h"
 #include "report/json.h"
 #include "report/page_parts.h"
+#include "report/stack.h"
 
 namespace thimble {
 namespace {
@@ -63,7 +64,7 @@ std::string page(const std::string& name, const std::string& title, const Json& 
   std::string text;
   for (const auto& [place, part] : parts) {
     const size_t at = rest.find(place);
-    ensure(at != rest.npos, name, ".html has no ", place);
+    ensure(at != rest.npos, name, ".html is not there, or has no ", place);
     text.append(rest.substr(0, at)).append(part);
     rest.remove_prefix(at + place.size());
   }
@@ -123,6 +124,13 @@ std::string frontier_html(const std::vector<FrontierPoint>& points, const TrainO
   Json data = Json::parse(frontier_json(points, measured));
   data["options"] = options_json(options);
   return page("frontier", str_cat("thimble frontier: ", title_of(options)), data);
+}
+
+std::string stack_html(const std::vector<StackStep>& steps, const std::string& stack) {
+  Json data = Json::parse(stack_json(steps));
+  data["stack"] = stack;
+  data["categories"] = kCategoryNames;
+  return page("stack", str_cat("thimble reproduce: ", stack), data);
 }
 
 }  // namespace thimble

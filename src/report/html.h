@@ -18,4 +18,7 @@ std::string timeline_html(const PlanTimeline& timeline);
 std::string frontier_html(const std::vector<FrontierPoint>& points, const TrainOptions& options,
                           const MeasuredPoints& measured);
 
+// The configurations of a stack: a bar of bytes each, by what they are spent on.
+std::string stack_html(const std::vector<StackStep>& steps, const std::string& stack);
+
 }  // namespace thimble

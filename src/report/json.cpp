@@ -45,6 +45,8 @@ Json plan_json(const PlanReport& r) {
           {"lower_bound_bytes", r.lower_bound_bytes},
           {"smallest_budget_bytes", r.smallest_budget_bytes},
           {"by_category", categories},
+          {"parameters", r.parameters},
+          {"active_parameters", r.active_parameters},
           {"predicted_step_seconds", r.predicted_step_seconds},
           {"paged_bytes", r.paged_bytes},
           {"promise", r.promise},

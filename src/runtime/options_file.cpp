@@ -173,13 +173,7 @@ void write_options(const std::string& path, const TrainOptions& options) {
   file.commit();
 }
 
-TrainOptions read_options(const std::string& file) {
-  const InputFile in(file);
-  const std::string& path = in.path();
-  require(in.size() <= kMaxOptionsBytes, path, ": ", in.size(), " bytes; at most ",
-          kMaxOptionsBytes, " are read");
-  std::string text(static_cast<size_t>(in.size()), '\0');
-  in.read_at(0, text.data(), in.size());
+TrainOptions options_of(const std::string& text, const std::string& path) {
   const json root = json::parse(text, nullptr, /*allow_exceptions=*/false);
   require(root.is_object(), path, ": is not a JSON object");
 
@@ -198,6 +192,15 @@ TrainOptions read_options(const std::string& file) {
       options);
   refuse_unknown_fields(path, root, known);
   return options;
+}
+
+TrainOptions read_options(const std::string& file) {
+  const InputFile in(file);
+  require(in.size() <= kMaxOptionsBytes, in.path(), ": ", in.size(), " bytes; at most ",
+          kMaxOptionsBytes, " are read");
+  std::string text(static_cast<size_t>(in.size()), '\0');
+  in.read_at(0, text.data(), in.size());
+  return options_of(text, in.path());
 }
 
 void check_resumable(const TrainOptions& saved, const TrainOptions& now) {

@@ -12,6 +12,9 @@ namespace thimble {
 // Throws UserError naming the file when it cannot be written, or what JSON cannot hold.
 void write_options(const std::string& path, const TrainOptions& options);
 
+// From the text of such a file; `path` names it in errors.
+TrainOptions options_of(const std::string& text, const std::string& path);
+
 // Throws UserError naming the first option that would make the resumed run another run than the
 // saved one, with its old and new value. May change: epochs, budget_bytes, offload_folder,
 // checkpoint_every, data.skip_bad and data.decode_bytes.

@@ -215,6 +215,8 @@ PlanReport report_of(const Plan& plan) {
   r.lower_bound_bytes = plan.lower_bound_bytes;
   r.smallest_budget_bytes = plan.smallest_budget_bytes;
   r.by_category = plan.by_category;
+  r.parameters = plan.parameters;
+  r.active_parameters = plan.active_parameters;
   r.predicted_step_seconds = plan.predicted_step_seconds;
   r.paged_bytes = plan.paged_bytes;
   r.promise = name_of(plan.promise);

@@ -129,19 +129,18 @@ class Lowering {
 
   // An update reads the gradient as its weight lies, and so does what sums it up for an update.
   void find_updated_weights() {
-    std::map<TensorId, TensorId> weight_of_sum;
     for (const Node& node : graph_.nodes) {
       if (node.phase != Phase::finish || role_of(node.inputs[0]) != Role::weight) continue;
       for (TensorId t : node.inputs) {
-        if (t != kNoTensor) weight_of_sum[t] = node.inputs[0];
+        if (t != kNoTensor) weight_of_sum_[t] = node.inputs[0];
       }
     }
     for (const Node& node : graph_.nodes) {
       if (node.phase != Phase::update || node.inputs.size() < 2) continue;
       if (!is_persistent(role_of(node.inputs[0]))) continue;  // not what a gradient goes into
-      const auto sum = weight_of_sum.find(node.inputs[0]);
+      const auto sum = weight_of_sum_.find(node.inputs[0]);
       weight_of_gradient_[node.inputs[1]] =
-          sum == weight_of_sum.end() ? node.inputs[0] : sum->second;
+          sum == weight_of_sum_.end() ? node.inputs[0] : sum->second;
     }
     // Of a weight that several nodes read, so do the parts of the gradient.
     for (auto node = graph_.nodes.rbegin(); node != graph_.nodes.rend(); ++node) {
@@ -158,6 +157,15 @@ class Lowering {
     for (TensorId t : node.outputs) {
       const auto it = weight_of_gradient_.find(t);
       if (it != weight_of_gradient_.end()) layouts_[at(t)] = layouts_[at(it->second)];
+    }
+    // What gradients are summed up in lies as the weight does, also where the kernel that makes
+    // them has another layout.
+    if (node.phase == Phase::update) {
+      const auto sum = weight_of_sum_.find(node.inputs[0]);
+      const bool open = sum != weight_of_sum_.end() && !layouts_[at(node.inputs[0])].decided();
+      if (open && graph_.tensor(sum->first).shape == graph_.tensor(sum->second).shape) {
+        layouts_[at(sum->first)] = layouts_[at(sum->second)];
+      }
     }
     if (find_op(node.op).follows_reader)
       layouts_[at(node.outputs[0])] = wanted_by_reader(node.outputs[0]);
@@ -269,6 +277,7 @@ class Lowering {
   std::vector<NamedLayout>& fixed_;
   std::vector<Layout> layouts_;
   std::map<TensorId, TensorId> weight_of_gradient_;
+  std::map<TensorId, TensorId> weight_of_sum_;
   std::map<std::pair<TensorId, std::string>, std::pair<Phase, BufferId>> copies_;
   Schedule schedule_;
 };

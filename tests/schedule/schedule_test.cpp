@@ -10,6 +10,7 @@
 #include "models/model.h"
 #include "ops/core/builder.h"
 #include "support/expect_error.h"
+#include "transforms/microbatch.h"
 
 namespace thimble {
 namespace {
@@ -188,6 +189,26 @@ TEST(Schedule, LayoutsThatAnotherScheduleFixedAreKept) {
     for (const Buffer& b : evaluate.buffers) {
       if (!b.persistent) continue;
       EXPECT_EQ(b.layout, train.buffer(train.find(b.name)).layout) << b.name;
+    }
+  }
+}
+
+// On a map of 2x2 the gradient of a depthwise weight comes in another layout than the weight.
+TEST(Schedule, SumsOfGradientsLieAsTheirWeights) {
+  ModelOptions o;
+  o.batch = 1;
+  o.width = 0.25;
+  o.height = 64;
+  o.norm = "group";
+  const Graph graph = accumulate_gradients(training_graph(build_model("mobilenet_v1", o)), 4);
+  for (const std::string& backend : backend_names()) {
+    const Schedule schedule = schedule_of(graph, backend);
+    for (const Buffer& b : schedule.buffers) {
+      const std::string prefix = "optimizer.momentum.";
+      if (!b.name.starts_with(prefix)) continue;
+      const BufferId weight = schedule.find(b.name.substr(prefix.size()));
+      ASSERT_NE(weight, kNoBuffer);
+      EXPECT_EQ(b.layout.tag, schedule.buffer(weight).layout.tag) << b.name << ' ' << backend;
     }
   }
 }

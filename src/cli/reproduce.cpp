@@ -1,0 +1,71 @@
+#include <algorithm>
+
+#include "cli/commands.h"
+#include "cli/flags.h"
+#include "cli/output_file.h"
+#include "cli/streams.h"
+#include "report/html.h"
+#include "report/stack.h"
+
+namespace thimble::cli {
+namespace {
+
+constexpr const char* kAbout =
+    "Run a stack of configurations, each with one technique more, and measure them all";
+constexpr const char* kExamples =
+    "Each configuration is planned and trained for a few steps in a process of its own,\n"
+    "whose peak memory and time are measured; with --accuracy each is trained to its end\n"
+    "as well, which takes hours (a run that was interrupted goes on). The only stack the\n"
+    "program knows is wearable-stack: ResNet-50; dynamic sparse training; gradient\n"
+    "checkpointing; microbatching; MobileNet; patches. --copy-to writes its files to a\n"
+    "folder, where they can be changed; name the folder to run them.\n\n"
+    "Examples:\n"
+    "  thimble reproduce wearable-stack --data blood_cells --html stack.html\n"
+    "  thimble reproduce wearable-stack --data blood_cells --only C4,C6 --accuracy\n"
+    "  thimble reproduce wearable-stack --copy-to my-stack\n"
+    "  thimble reproduce my-stack --data photos --quick\n\n";
+
+ExitCode run_reproduce(const Request& request) {
+  const StackRequest& stack = request.stack;
+  if (!request.copy_to.empty()) {
+    copy_stack(stack.stack, request.copy_to);
+    note(str_cat("thimble: ", request.copy_to, " has the files of ", stack.stack, '\n'));
+    return kDone;
+  }
+  OutputFile html("--html", request.html);
+  const auto steps = reproduce(stack, [](const StackStep& s) { note(stack_line(s)); });
+  if (html.wanted()) html.write(stack_html(steps, stack.stack));
+  print(request.json ? stack_json(steps) : stack_text(steps, {locale_is_utf8()}));
+  const auto any = [&](auto holds) { return std::any_of(steps.begin(), steps.end(), holds); };
+  if (any([](const StackStep& s) { return !s.problem.empty() && s.plan.promise.empty(); })) {
+    return kBadInput;
+  }
+  if (any([](const StackStep& s) { return !s.problem.empty(); })) return kDoesNotFit;
+  const auto exceeds = [](const StackStep& s) {
+    return s.plan.budget_bytes > 0 && s.peak_rss_bytes > s.plan.budget_bytes;
+  };
+  return any(exceeds) ? kBudgetExceeded : kDone;
+}
+
+}  // namespace
+
+void add_reproduce_command(CLI::App& app, Request& request) {
+  CLI::App& command = *app.add_subcommand("reproduce", kAbout);
+  StackRequest& stack = request.stack;
+  command.add_option("STACK", stack.stack, "A known stack, or a folder with a stack.json")
+      ->default_str(stack.stack);
+  add_stack_flags(command, stack);
+  const Group output = {command, "Output"};
+  add_text(output, "--copy-to", "FOLDER", request.copy_to,
+           "Write the stack's files to a new folder, and run nothing");
+  add_text(output, "--html", "FILE", request.html, "Bars of bytes as a page for a browser");
+  add_output_flags(command, request);
+  command.footer(std::string(kExamples) + kExitCodes);
+  command.callback([&request] {
+    require(!request.stack.data.empty() || !request.copy_to.empty(),
+            "reproduce needs --data: a folder with train/ and test/; such as --data blood_cells");
+    request.run = run_reproduce;
+  });
+}
+
+}  // namespace thimble::cli

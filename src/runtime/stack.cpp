@@ -1,0 +1,131 @@
+#include "runtime/stack.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/aside_file.h"
+#include "base/error.h"
+#include "data/input_file.h"
+#include "runtime/options_file.h"
+#include "runtime/stack_file.h"
+
+namespace thimble {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int64_t kMostText = 1 << 20;  // bytes
+
+// A stack's files: of the program, or of a folder.
+class StackFiles {
+ public:
+  explicit StackFiles(const std::string& stack) : stack_(stack) {
+    known_ = !stack_file(stack + "/stack.json").empty();
+    require(known_ || std::filesystem::is_directory(stack), "there is no stack '", stack,
+            "'; known: wearable-stack, or a folder with a stack.json");
+  }
+
+  std::string path(const std::string& name) const { return stack_ + "/" + name; }
+
+  std::string text(const std::string& name) const {
+    if (known_) {
+      const std::string_view text = stack_file(path(name));
+      require(!text.empty(), path(name), ": no such file");
+      return std::string(text);
+    }
+    const InputFile in(path(name));
+    require(in.size() <= kMostText, in.path(), ": ", in.size(), " bytes; at most ", kMostText,
+            " are read");
+    std::string text(static_cast<size_t>(in.size()), '\0');
+    in.read_at(0, text.data(), in.size());
+    return text;
+  }
+
+  Json json(const std::string& name) const {
+    Json json = Json::parse(text(name), nullptr, false);
+    require(json.is_object(), path(name), ": is not a JSON object");
+    return json;
+  }
+
+ private:
+  std::string stack_;
+  bool known_ = false;
+};
+
+// What `change` says on top of `options` (RFC 7386), where `from` has it.
+void merge(Json& options, const Json& from, const char* change) {
+  if (from.contains(change)) options.merge_patch(from[change]);
+}
+
+std::string text_in(const Json& json, const char* key, const std::string& where) {
+  require(json.is_object() && json.contains(key) && json[key].is_string(), where, " needs a \"",
+          key, "\", a string");
+  return json[key].get<std::string>();
+}
+
+double number_in(const Json& json, const char* key, const std::string& where) {
+  if (!json.contains(key)) return 0;
+  require(json[key].is_number() && json[key].get<double>() >= 0, where, ": \"", key,
+          "\" needs a number, at least 0");
+  return json[key].get<double>();
+}
+
+TrainOptions options_of_step(const StackFiles& files, const Json& stack, const Json& step,
+                             const std::vector<const char*>& changes) {
+  const std::string file = text_in(step, "config", files.path("stack.json"));
+  Json options = files.json(file);
+  for (const Json* from : {&stack, &step}) {
+    for (const char* change : changes) merge(options, *from, change);
+  }
+  return options_of(options.dump(), files.path(file));
+}
+
+}  // namespace
+
+std::vector<StackEntry> read_stack(const std::string& stack, bool quick) {
+  const StackFiles files(stack);
+  const Json root = files.json("stack.json");
+  const std::string where = files.path("stack.json");
+  require(root.contains("steps") && root["steps"].is_array() && !root["steps"].empty(), where,
+          " needs \"steps\", a list");
+  std::vector<StackEntry> entries;
+  for (const Json& step : root["steps"]) {
+    StackStep s;
+    s.name = text_in(step, "name", where);
+    s.title = text_in(step, "title", where);
+    // Figures of others are of the whole size.
+    const Json others = quick ? Json::object() : step;
+    s.source_bytes = static_cast<int64_t>(number_in(others, "source_bytes", where));
+    s.pytorch_bytes = static_cast<int64_t>(number_in(others, "pytorch_bytes", where));
+    s.pytorch_seconds_per_image = number_in(others, "pytorch_seconds_per_image", where);
+    std::vector<const char*> changes;
+    if (quick) changes.push_back("quick");
+    s.options = options_of_step(files, root, step, changes);
+    changes.insert(changes.begin(), "accuracy");
+    TrainOptions training = options_of_step(files, root, step, changes);
+    if (quick) training.epochs = 1;
+    entries.push_back({std::move(s), std::move(training)});
+  }
+  return entries;
+}
+
+void copy_stack(const std::string& stack, const std::string& folder) {
+  const StackFiles files(stack);
+  std::error_code error;
+  require(!std::filesystem::exists(folder), folder, ": is there already; name a new folder");
+  std::filesystem::create_directories(folder, error);
+  require(!error, folder, ": cannot make the folder: ", error.message());
+  const auto copy = [&](const std::string& name) {
+    const std::string text = files.text(name);
+    AsideFile file(folder + "/" + name);
+    file.write(text.data(), static_cast<int64_t>(text.size()));
+    file.commit();
+  };
+  copy("stack.json");
+  const Json root = files.json("stack.json");
+  for (const Json& step : root["steps"]) {
+    copy(text_in(step, "config", files.path("stack.json")));
+  }
+}
+
+}  // namespace thimble
