@@ -305,24 +305,28 @@ struct StackRequest {
   std::vector<std::string> only = {};    // names of configurations; empty: all
   bool quick = false;                    // small pictures and batches: a test, not a measurement
   bool accuracy = false;                 // also train each to its end, in the run folder
-  int64_t steps = 2;                     // measured for bytes and time
+  int64_t steps = 3;                     // measured for bytes and time
   int threads = 0;                       // 0: all cores
-  std::string run_folder = "runs/stack";
+  std::string run_folder;                // of `accuracy`; empty: runs/<stack>, of quick ones -quick
 };
 
 // One configuration and what came of it. 0: not known.
 struct StackStep {
-  std::string name;           // "C4"
-  std::string title;          // what it adds
-  TrainOptions options;       // of the run that was measured
-  std::string problem;        // why it was not; empty: it was
+  enum class Problem : uint8_t { none, does_not_fit, bad_input, failed };
+
+  std::string name;       // "C4"
+  std::string title;      // what it adds
+  TrainOptions options;   // of the run that was measured
+  TrainOptions training;  // of the run for its accuracy
+  Problem kind = Problem::none;
+  std::string problem;        // why there is nothing measured, or no accuracy; empty: there is
   int64_t source_bytes = 0;   // what the stack's source gives
   int64_t pytorch_bytes = 0;  // measured with PyTorch: peak of the process
-  double pytorch_seconds_per_image = 0;
   PlanReport plan;
-  int64_t peak_rss_bytes = 0;    // measured (VmHWM), of the steps
-  double seconds_per_image = 0;  // measured, median of the steps
-  double accuracy = -1;          // of the trained model on the test split; below 0: not trained
+  int64_t peak_rss_bytes = 0;           // measured (VmHWM), of the steps
+  double seconds_per_image = 0;         // measured, median of the steps
+  double accuracy = -1;                 // on the test split, of `training`; below 0: not trained
+  int64_t training_peak_rss_bytes = 0;  // measured (VmHWM), of `training`
 };
 
 // Plans and runs each configuration in a process of its own, for as many steps as asked for, and

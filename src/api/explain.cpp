@@ -18,6 +18,8 @@ std::vector<Allowance> not_allowed(const PlanRequest& request) {
   std::vector<Allowance> all;
   for (const Technique* t : techniques()) {
     const auto is_it = [&](const auto& other) { return other == t->allowance; };
+    const auto& without = request.without;
+    if (std::find(without.begin(), without.end(), t->name) != without.end()) continue;
     if (t->allowance.empty() || std::any_of(request.allow.begin(), request.allow.end(), is_it) ||
         t->promise(request.forward) != Promise::approximate) {
       continue;

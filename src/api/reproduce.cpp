@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <filesystem>
 #include <sstream>
 
+#include "base/bytes.h"
 #include "base/child_task.h"
 #include "base/error.h"
 #include "base/names.h"
@@ -50,8 +52,7 @@ std::string measured(TrainOptions options, int64_t steps) {
   found.step.plan = report.plan;
   if (report.plan.fits) {
     found.step.peak_rss_bytes = report.peak_rss_bytes;
-    found.step.seconds_per_image =
-        report.step_seconds_median / static_cast<double>(options.model.batch);
+    found.step.seconds_per_image = 1 / report.samples_per_second;
   }
   return found.pack();
 }
@@ -63,47 +64,75 @@ std::string trained(TrainOptions options) {
   Found found;
   found.step.plan = report.plan;
   if (report.trained) found.step.accuracy = report.accuracy;
+  found.step.peak_rss_bytes = report.peak_rss_bytes;
   return found.pack();
 }
 
+void require_fit(const PlanReport& plan) {
+  if (plan.fits) return;
+  throw DoesNotFit(str_cat("takes ", format_bytes(plan.process_bytes), " and its budget is ",
+                           format_bytes(plan.budget_bytes), "; the smallest is ",
+                           format_bytes(plan.smallest_budget_bytes)));
+}
+
 // The configurations that were asked for.
-std::vector<StackEntry> chosen(const StackRequest& request) {
-  std::vector<StackEntry> entries = read_stack(request.stack, request.quick);
+std::vector<StackStep> chosen(const StackRequest& request) {
+  std::vector<StackStep> steps = read_stack(request.stack, request.quick);
   std::vector<std::string> names;
-  for (const StackEntry& e : entries) names.push_back(e.step.name);
+  for (const StackStep& s : steps) names.push_back(s.name);
   for (const std::string& name : request.only) {
     require(std::find(names.begin(), names.end(), name) != names.end(), request.stack,
             " has no configuration '", name, "'", did_you_mean(name, names), "; there are ",
             joined(names));
   }
-  std::erase_if(entries, [&](const StackEntry& e) {
+  std::erase_if(steps, [&](const StackStep& s) {
     const auto& only = request.only;
-    return !only.empty() && std::find(only.begin(), only.end(), e.step.name) == only.end();
+    return !only.empty() && std::find(only.begin(), only.end(), s.name) == only.end();
   });
-  for (StackEntry& e : entries) {
-    for (TrainOptions* o : {&e.step.options, &e.training}) {
+  const std::string folder =
+      request.run_folder.empty()
+          ? str_cat("runs/", std::filesystem::path(request.stack).filename().string(),
+                    request.quick ? "-quick" : "")
+          : request.run_folder;
+  for (StackStep& s : steps) {
+    for (TrainOptions* o : {&s.options, &s.training}) {
       o->data.path = request.data;
       o->threads = request.threads;
     }
-    e.training.run_folder = request.run_folder + "/" + e.step.name;
+    s.training.run_folder = folder + "/" + s.name;
   }
-  return entries;
+  return steps;
 }
 
-void run(const StackRequest& request, const TrainOptions& training, StackStep& step) {
+void run(const StackRequest& request, StackStep& step) {
   Found found{step};
-  const TrainOptions options = step.options;
+  const TrainOptions options = step.options, training = step.training;
   found.unpack(ChildTask([&] { return measured(options, request.steps); }).result());
   step = found.step;
-  if (!step.plan.fits) {
-    step.problem = "does not fit its budget: the smallest is " +
-                   std::to_string(step.plan.smallest_budget_bytes) + " bytes";
-  }
-  if (!request.accuracy || !step.problem.empty()) return;
+  require_fit(step.plan);
+  if (!request.accuracy) return;
   Found end;
   end.unpack(ChildTask([&] { return trained(training); }).result());
+  require_fit(end.step.plan);
   step.accuracy = end.step.accuracy;
-  if (!end.step.plan.fits) step.problem = "its training does not fit its budget";
+  step.training_peak_rss_bytes = end.step.peak_rss_bytes;
+}
+
+// Runs it; what goes wrong with one does not stop the others.
+void try_to_run(const StackRequest& request, StackStep& step) {
+  const auto note = [&](StackStep::Problem kind, const std::exception& e) {
+    step.kind = kind;
+    step.problem = e.what();
+  };
+  try {
+    run(request, step);
+  } catch (const DoesNotFit& e) {
+    note(StackStep::Problem::does_not_fit, e);
+  } catch (const UserError& e) {
+    note(StackStep::Problem::bad_input, e);
+  } catch (const std::exception& e) {
+    note(StackStep::Problem::failed, e);
+  }
 }
 
 }  // namespace
@@ -112,18 +141,11 @@ std::vector<StackStep> reproduce(const StackRequest& request,
                                  const std::function<void(const StackStep&)>& on_step) {
   require(!request.data.empty(), "a stack trains: it needs data, a folder or a name");
   require(request.steps >= 1, "steps is ", request.steps, ", needs at least 1");
-  std::vector<StackStep> steps;
   // All files are read first: a mistake in the last should not come after hours.
-  for (const StackEntry& entry : chosen(request)) {
-    steps.push_back(entry.step);
-    try {
-      run(request, entry.training, steps.back());
-    } catch (const UserError& e) {
-      steps.back().problem = e.what();
-    } catch (const ChildKilled& e) {
-      steps.back().problem = e.what();
-    }
-    if (on_step) on_step(steps.back());
+  std::vector<StackStep> steps = chosen(request);
+  for (StackStep& step : steps) {
+    try_to_run(request, step);
+    if (on_step) on_step(step);
   }
   return steps;
 }

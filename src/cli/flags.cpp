@@ -180,7 +180,8 @@ void add_stack_flags(CLI::App& command, StackRequest& stack) {
       [&stack](const std::string& flag, const std::string& text) {
         stack.threads = static_cast<int>(parse_integer(flag, text, 1, kMostThreads));
       });
-  add_text(group, "--run", "FOLDER", stack.run_folder, "Where --accuracy keeps its runs");
+  add_text(group, "--run", "FOLDER", stack.run_folder, "Where --accuracy keeps its runs",
+           "runs/<stack>");
 }
 
 // More than 0.
@@ -312,12 +313,14 @@ void add_train_flags(CLI::App& command, Request& request) {
 void settle_train_flags(const CLI::App& command, TrainOptions& options) {
   const auto given = [&](const char* name) { return command.get_option(name)->count() > 0; };
   OptimizerChoice& o = options.optimizer;
+  // A switch of a --config whose optimizer a flag has changed.
+  if (o.name != "sgd" && !given("--nesterov")) o.nesterov = false;
   if (o.name != "sgd") {
     require(!given("--momentum") && !o.nesterov, given("--momentum") ? "--momentum" : "--nesterov",
             " belongs to --optimizer sgd, and --optimizer is ", o.name);
   }
   require(!o.nesterov || o.momentum > 0, "--nesterov needs a --momentum above 0");
-  require(o.schedule != "step" || given("--step-epochs"),
+  require(o.schedule != "step" || !o.step_epochs.empty(),
           "--schedule step needs --step-epochs, such as --step-epochs 30,60,80");
   for (const char* name : {"--step-epochs", "--step-factor"}) {
     require(o.schedule == "step" || !given(name), name,

@@ -68,11 +68,12 @@ ExitCode run_print(const Request& request) {
 
 // The file of --config: its options are what the flags begin with.
 std::string config_of(const std::vector<std::string>& arguments) {
+  std::string last;
   for (size_t i = 1; i < arguments.size(); ++i) {
-    if (arguments[i].starts_with("--config=")) return arguments[i].substr(9);
-    if (arguments[i] == "--config" && i + 1 < arguments.size()) return arguments[i + 1];
+    if (arguments[i].starts_with("--config=")) last = arguments[i].substr(9);
+    if (arguments[i] == "--config" && i + 1 < arguments.size()) last = arguments[i + 1];
   }
-  return "";
+  return last;
 }
 
 }  // namespace

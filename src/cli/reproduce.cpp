@@ -11,11 +11,12 @@ namespace thimble::cli {
 namespace {
 
 constexpr const char* kAbout =
-    "Run a stack of configurations, each with one technique more, and measure them all";
+    "Run a stack of configurations, each smaller than the one before, and measure them all";
 constexpr const char* kExamples =
     "Each configuration is planned and trained for a few steps in a process of its own,\n"
     "whose peak memory and time are measured; with --accuracy each is trained to its end\n"
-    "as well, which takes hours (a run that was interrupted goes on). The only stack the\n"
+    "as well, at the size that the stack gives for that, which takes hours (a run that\n"
+    "was interrupted goes on). The only stack the\n"
     "program knows is wearable-stack: ResNet-50; dynamic sparse training; gradient\n"
     "checkpointing; microbatching; MobileNet; patches. --copy-to writes its files to a\n"
     "folder, where they can be changed; name the folder to run them.\n\n"
@@ -37,12 +38,16 @@ ExitCode run_reproduce(const Request& request) {
   if (html.wanted()) html.write(stack_html(steps, stack.stack));
   print(request.json ? stack_json(steps) : stack_text(steps, {locale_is_utf8()}));
   const auto any = [&](auto holds) { return std::any_of(steps.begin(), steps.end(), holds); };
-  if (any([](const StackStep& s) { return !s.problem.empty() && s.plan.promise.empty(); })) {
-    return kBadInput;
-  }
-  if (any([](const StackStep& s) { return !s.problem.empty(); })) return kDoesNotFit;
+  const auto has = [&](StackStep::Problem kind) {
+    return any([&](const StackStep& s) { return s.kind == kind; });
+  };
+  if (has(StackStep::Problem::failed)) return kFailed;
+  if (has(StackStep::Problem::bad_input)) return kBadInput;
+  if (has(StackStep::Problem::does_not_fit)) return kDoesNotFit;
   const auto exceeds = [](const StackStep& s) {
-    return s.plan.budget_bytes > 0 && s.peak_rss_bytes > s.plan.budget_bytes;
+    const int64_t budget = s.plan.budget_bytes, training = s.training.budget_bytes;
+    return (budget > 0 && s.peak_rss_bytes > budget) ||
+           (training > 0 && s.training_peak_rss_bytes > training);
   };
   return any(exceeds) ? kBudgetExceeded : kDone;
 }

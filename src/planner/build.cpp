@@ -74,13 +74,10 @@ std::vector<int64_t> microbatches_to_try(const PlanRequest& request) {
     ensure(batch % count == 0, "a batch of ", batch, " has no ", count, " equal parts");
     return {count};
   }
-  std::vector<int64_t> counts = {1};
-  if (!may_be_used(request, microbatch())) return counts;
-  for (int64_t count = 2; count <= batch; ++count) {
-    // Batch norm needs a second value.
-    const bool alone = count == batch && reads_batch_statistics(request.forward);
-    if (holds_pictures(request, count) && !alone) counts.push_back(count);
-  }
+  if (!may_be_used(request, microbatch())) return {1};
+  std::vector<int64_t> counts = equal_parts(request);
+  // Batch norm needs a second value.
+  if (batch > 1 && reads_batch_statistics(request.forward)) std::erase(counts, batch);
   return counts;
 }
 
@@ -89,6 +86,19 @@ bool holds_pictures(const PlanRequest& request, int64_t microbatches) {
   if (batch % microbatches != 0) return false;
   const int64_t examples = batch / microbatches;
   return examples % request.patches == 0 || request.patches % examples == 0;
+}
+
+std::vector<int64_t> equal_parts(const PlanRequest& request) {
+  const int64_t batch = batch_of(request.forward);
+  std::vector<int64_t> counts;
+  for (int64_t count = 1; count * count <= batch; ++count) {
+    if (batch % count != 0) continue;
+    counts.push_back(count);
+    if (count * count < batch) counts.push_back(batch / count);
+  }
+  std::erase_if(counts, [&](int64_t count) { return !holds_pictures(request, count); });
+  std::sort(counts.begin(), counts.end());
+  return counts;
 }
 
 Numerics numerics_of(const PlanRequest& request, const Candidate& c) {

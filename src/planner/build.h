@@ -29,6 +29,8 @@ bool may_recompute(const PlanRequest& request);
 std::vector<int64_t> microbatches_to_try(const PlanRequest& request);
 // True when the batch has so many equal parts, and each has whole pictures or is a part of one.
 bool holds_pictures(const PlanRequest& request, int64_t microbatches);
+// All numbers of parts for which that is so, ascending.
+std::vector<int64_t> equal_parts(const PlanRequest& request);
 Numerics numerics_of(const PlanRequest& request, const Candidate& candidate);
 // Where `request.forward` has some: how many there are, and how they change.
 std::string sparse_weights_text(const PlanRequest& request);

@@ -237,9 +237,8 @@ Plan choose_evaluation(const PlanRequest& request, const Machine& machine,
     measure_process(best, backend, request);
     smallest = std::min(smallest, smallest_budget(best));
   };
-  try_next({1});
-  for (int64_t count = 2; count <= batch && !best.fits; ++count) {
-    if (holds_pictures(request, count)) try_next({count});
+  for (int64_t count : equal_parts(request)) {
+    if (!best.fits) try_next({count});
   }
   for (const Setting& s : settings_to_try(request)) {
     if (best.fits) break;

@@ -26,7 +26,7 @@ struct PlanRequest {
   std::optional<SparseWeights> sparse;
   // Examples that belong to one picture: microbatches hold whole pictures, or equal parts of one.
   int64_t patches = 1;
-  bool looks_first = false;  // each microbatch is evaluated before it is trained on
+  bool looks_first = false;  // a step evaluates all of its microbatches before it trains on them
   std::string backend = "auto";
   int64_t budget_bytes = 0;  // of the whole process; 0: no bound
   // The data loader's memory and the second batch slot, for batches of this size. May be empty.

@@ -33,15 +33,20 @@ std::string times_less(int64_t before, int64_t bytes) {
 
 std::string bytes_or_dash(int64_t bytes) { return bytes > 0 ? format_bytes(bytes) : "-"; }
 
-std::string settings_of(const StackStep& s) {
-  const TrainOptions& o = s.options;
+std::string settings_of(const TrainOptions& o) {
   std::string text = str_cat(o.model.name, ", batch ", o.model.batch, ", ", o.model.norm, " norm");
   const bool cut = o.patches.height > 0;
   text += cut ? str_cat(", ", o.patches.height, 'x', o.patches.width_px, " in patches of ",
                         o.model.height, 'x', o.model.width_px)
               : str_cat(", ", o.model.height, 'x', o.model.width_px);
-  if (!s.plan.techniques.empty()) text += str_cat("; ", joined(s.plan.techniques));
+  if (o.sparse.sparsity > 0) {
+    text += str_cat(", ", 100 * o.sparse.sparsity, "% sparse in ", o.sparse.format);
+  }
   return text;
+}
+
+std::string training_of(const StackStep& s) {
+  return str_cat(settings_of(s.training), ", ", s.training.epochs, " epochs");
 }
 
 std::string figures(const std::vector<StackStep>& steps) {
@@ -63,14 +68,11 @@ std::string figures(const std::vector<StackStep>& steps) {
 }
 
 std::string others(const std::vector<StackStep>& steps) {
-  Table table = {"lrrr"};
-  table.rows.push_back({"", "source", "PyTorch, peak", "PyTorch, a picture"});
+  Table table = {"lrr"};
+  table.rows.push_back({"", "source", "PyTorch, peak"});
   for (const StackStep& s : steps) {
     if (s.source_bytes == 0 && s.pytorch_bytes == 0) continue;
-    table.rows.push_back(
-        {s.name, s.source_bytes > 0 ? format_bytes(s.source_bytes) : "-",
-         bytes_or_dash(s.pytorch_bytes),
-         s.pytorch_seconds_per_image > 0 ? format_seconds(s.pytorch_seconds_per_image) : "-"});
+    table.rows.push_back({s.name, bytes_or_dash(s.source_bytes), bytes_or_dash(s.pytorch_bytes)});
   }
   return table.rows.size() == 1 ? "" : "\nmeasured by others\n" + table.text();
 }
@@ -110,7 +112,7 @@ Json step_json(const StackStep& s) {
   const bool measured = ran(s);
   return {{"name", s.name},
           {"title", s.title},
-          {"settings", settings_of(s)},
+          {"settings", settings_of(s.options)},
           {"problem", s.problem},
           {"budget_bytes", s.plan.budget_bytes},
           {"process_bytes", known(s.plan.process_bytes)},
@@ -121,11 +123,12 @@ Json step_json(const StackStep& s) {
           {"parameters", known(s.plan.parameters)},
           {"active_parameters", known(s.plan.active_parameters)},
           {"accuracy", s.accuracy >= 0 ? Json(s.accuracy) : Json()},
+          {"accuracy_settings", s.accuracy >= 0 ? Json(training_of(s)) : Json()},
+          {"accuracy_peak_rss_bytes", known(s.training_peak_rss_bytes)},
           {"promise", s.plan.promise},
           {"techniques", s.plan.techniques},
           {"source_bytes", known(s.source_bytes)},
-          {"pytorch_bytes", known(s.pytorch_bytes)},
-          {"pytorch_seconds_per_image", known(s.pytorch_seconds_per_image)}};
+          {"pytorch_bytes", known(s.pytorch_bytes)}};
 }
 
 }  // namespace
@@ -143,7 +146,15 @@ std::string stack_text(const std::vector<StackStep>& steps, const TextStyle& sty
   if (steps.empty()) return "";
   std::string text = figures(steps) + bars(steps, style) + categories(steps) + others(steps);
   text += "\nsettings\n";
-  for (const StackStep& s : steps) text += str_cat("  ", s.name, ": ", settings_of(s), '\n');
+  for (const StackStep& s : steps) {
+    text += str_cat("  ", s.name, ": ", settings_of(s.options));
+    if (!s.plan.techniques.empty()) text += str_cat("; ", joined(s.plan.techniques));
+    if (!s.problem.empty()) text += str_cat("; ", s.problem);
+    text += '\n';
+    if (s.accuracy < 0) continue;
+    text += str_cat("    accuracy: ", training_of(s), ", peak ",
+                    format_bytes(s.training_peak_rss_bytes), '\n');
+  }
   return text;
 }
 

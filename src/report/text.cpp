@@ -20,7 +20,7 @@ std::string title(const PlanReport& r, const TrainOptions& o) {
   std::string text = str_cat("plan: ", o.model.name);
   if (o.model.batch > 0) text += str_cat(", batch ", o.model.batch);
   if (o.patches.height > 0) {
-    text += str_cat(" in patches of ", o.patches.height, 'x', o.patches.width_px);
+    text += str_cat(" pictures of ", o.patches.height, 'x', o.patches.width_px, " in patches");
   }
   text += str_cat(" takes ", format_bytes(r.process_bytes), " of memory");
   if (r.budget_bytes == 0) return text + " (no budget given)\n";

@@ -146,6 +146,8 @@ void refuse_unknown_fields(const std::string& path, const json& root,
       check(key);
       continue;
     }
+    const auto first = known.lower_bound(key + ".");
+    require(first != known.end() && first->starts_with(key + "."), path, ": unknown field ", key);
     for (const auto& field : value.items()) check(key + "." + field.key());
   }
 }

@@ -18,7 +18,7 @@ Session::Session(const Setup& setup, const Plan& plan)
       plan_(plan),
       examples_(setup.options.model.batch * setup.patches / plan.numerics.microbatches),
       parts_(std::max<int64_t>(1, setup.patches / examples_)),
-      two_passes_(setup.request.looks_first),
+      two_passes_(setup.two_passes),
       main_(main_program(setup, plan)),
       arena_(plan.arena_bytes),
       pages_(plan.paged_bytes > 0

@@ -15,6 +15,8 @@
 namespace thimble {
 namespace {
 
+constexpr int64_t kMostExamples = int64_t{1} << 32;  // of a step
+
 ModelOptions model_options(const ModelChoice& c, int64_t patches = 1) {
   return {c.batch * patches, c.channels, c.height,          c.width_px, c.classes,
           c.width,           c.norm,     c.label_smoothing, c.variants};
@@ -46,7 +48,10 @@ LoaderOptions loader_options(const TrainOptions& o, bool training) {
     l.picture = {o.model.channels, o.patches.height, o.patches.width_px};
     l.patch_step = o.patches.step;
   }
-  l.batch = o.model.batch * patches_of_picture(l);
+  const int64_t patches = patches_of_picture(l);
+  require(o.model.batch <= kMostExamples / patches, "a batch of ", o.model.batch, " pictures of ",
+          patches, " patches is more than ", kMostExamples, " examples");
+  l.batch = o.model.batch * patches;
   l.seed = o.seed;
   l.shuffle = training;
   l.augment_flip = training && o.data.flip;
@@ -187,7 +192,8 @@ Setup prepare(TrainOptions options, bool training) {
         with_patches(setup.request.forward, setup.patches, o.patches.loss == "mean");
   }
   setup.request.patches = setup.patches;
-  setup.request.looks_first = training && o.patches.loss == "mean";
+  setup.two_passes = training && o.patches.loss == "mean";
+  setup.request.looks_first = setup.two_passes;
   if (o.sparse.sparsity != 0) make_sparse(setup);
   setup.request.training = training;
   setup.request.optimizer = optimizer_spec(o.optimizer);

@@ -15,7 +15,8 @@ struct Setup {
   std::unique_ptr<Dataset> train_data;  // null when no data was named, or for evaluation
   std::unique_ptr<Dataset> test_data;   // null when no data was named
   LoaderOptions train_loader, test_loader;
-  int64_t patches = 1;  // of a picture; a batch of the graph counts them
+  int64_t patches = 1;      // of a picture; a batch of the graph counts them
+  bool two_passes = false;  // training evaluates a picture's patches before it trains on them
   PlanRequest request;
   Machine machine;      // all zero when it was not measured
   std::string kernels;  // Backend::identity

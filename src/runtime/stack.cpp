@@ -2,9 +2,11 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/aside_file.h"
 #include "base/error.h"
+#include "base/names.h"
 #include "data/input_file.h"
 #include "runtime/options_file.h"
 #include "runtime/stack_file.h"
@@ -73,6 +75,8 @@ double number_in(const Json& json, const char* key, const std::string& where) {
 TrainOptions options_of_step(const StackFiles& files, const Json& stack, const Json& step,
                              const std::vector<const char*>& changes) {
   const std::string file = text_in(step, "config", files.path("stack.json"));
+  require(file.find('/') == file.npos, files.path("stack.json"), ": config '", file,
+          "' must be a file beside it");
   Json options = files.json(file);
   for (const Json* from : {&stack, &step}) {
     for (const char* change : changes) merge(options, *from, change);
@@ -80,36 +84,53 @@ TrainOptions options_of_step(const StackFiles& files, const Json& stack, const J
   return options_of(options.dump(), files.path(file));
 }
 
+void refuse_unknown(const Json& json, const std::set<std::string>& known,
+                    const std::string& where) {
+  for (const auto& entry : json.items()) {
+    require(known.contains(entry.key()), where, ": unknown field ", entry.key(),
+            did_you_mean(entry.key(), {known.begin(), known.end()}));
+  }
+}
+
 }  // namespace
 
-std::vector<StackEntry> read_stack(const std::string& stack, bool quick) {
+std::vector<StackStep> read_stack(const std::string& stack, bool quick) {
   const StackFiles files(stack);
   const Json root = files.json("stack.json");
   const std::string where = files.path("stack.json");
+  refuse_unknown(root, {"steps", "quick", "accuracy"}, where);
   require(root.contains("steps") && root["steps"].is_array() && !root["steps"].empty(), where,
           " needs \"steps\", a list");
-  std::vector<StackEntry> entries;
+  std::vector<StackStep> steps;
   for (const Json& step : root["steps"]) {
     StackStep s;
     s.name = text_in(step, "name", where);
     s.title = text_in(step, "title", where);
+    refuse_unknown(
+        step, {"name", "title", "config", "source_bytes", "pytorch_bytes", "quick", "accuracy"},
+        where);
+    require(!s.name.empty() && s.name.find('/') == s.name.npos, where, ": the name '", s.name,
+            "' cannot be that of a folder");
+    for (const StackStep& other : steps) {
+      require(other.name != s.name, where, ": two steps are called ", s.name);
+    }
     // Figures of others are of the whole size.
     const Json others = quick ? Json::object() : step;
     s.source_bytes = static_cast<int64_t>(number_in(others, "source_bytes", where));
     s.pytorch_bytes = static_cast<int64_t>(number_in(others, "pytorch_bytes", where));
-    s.pytorch_seconds_per_image = number_in(others, "pytorch_seconds_per_image", where);
     std::vector<const char*> changes;
     if (quick) changes.push_back("quick");
     s.options = options_of_step(files, root, step, changes);
     changes.insert(changes.begin(), "accuracy");
-    TrainOptions training = options_of_step(files, root, step, changes);
-    if (quick) training.epochs = 1;
-    entries.push_back({std::move(s), std::move(training)});
+    s.training = options_of_step(files, root, step, changes);
+    if (quick) s.training.epochs = 1;
+    steps.push_back(std::move(s));
   }
-  return entries;
+  return steps;
 }
 
 void copy_stack(const std::string& stack, const std::string& folder) {
+  read_stack(stack, false);  // whole, before anything is written
   const StackFiles files(stack);
   std::error_code error;
   require(!std::filesystem::exists(folder), folder, ": is there already; name a new folder");
@@ -123,9 +144,7 @@ void copy_stack(const std::string& stack, const std::string& folder) {
   };
   copy("stack.json");
   const Json root = files.json("stack.json");
-  for (const Json& step : root["steps"]) {
-    copy(text_in(step, "config", files.path("stack.json")));
-  }
+  for (const Json& step : root["steps"]) copy(text_in(step, "config", files.path("stack.json")));
 }
 
 }  // namespace thimble

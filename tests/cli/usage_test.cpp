@@ -72,10 +72,10 @@ TEST(CliUsage, UnknownNamesSuggestTheNearest) {
                  "unknown flag '--bacth' of thimble plan; did you mean '--batch'?");
   expect_refused("plan --bacth=3",
                  "unknown flag '--bacth' of thimble plan; did you mean '--batch'?");
-  expect_refused(
-      "trian",
-      "the command is 'trian', needs one of train, plan, calibrate, frontier, profile, eval, list; "
-      "did you mean 'train'?");
+  expect_refused("trian",
+                 "the command is 'trian', needs one of train, plan, calibrate, frontier, profile, "
+                 "reproduce, eval, list; "
+                 "did you mean 'train'?");
   expect_refused("list model",
                  "what to list is 'model', needs one of models, data, ops, optimizers, "
                  "approximations, techniques, backends; "
@@ -86,10 +86,10 @@ TEST(CliUsage, UnknownNamesSuggestTheNearest) {
 }
 
 TEST(CliUsage, CommandsNeedWhatTheyNeed) {
-  expect_refused(
-      "",
-      "no command; needs one of train, plan, calibrate, frontier, profile, eval, list; see thimble "
-      "--help");
+  expect_refused("",
+                 "no command; needs one of train, plan, calibrate, frontier, profile, reproduce, "
+                 "eval, list; see thimble "
+                 "--help");
   expect_refused("train",
                  "train needs --data: a name of `thimble list data`, or a folder; such as "
                  "--data fashion-mnist");

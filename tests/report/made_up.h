@@ -16,6 +16,8 @@ inline PlanReport made_up_plan(int64_t budget_bytes) {
   r.smallest_budget_bytes = mebibytes(80.25);
   r.by_category = {mebibytes(8),  mebibytes(4), mebibytes(1), mebibytes(30),
                    mebibytes(15), mebibytes(2), mebibytes(4)};
+  r.parameters = 23508032;
+  r.active_parameters = 2350803;
   r.predicted_step_seconds = 0.0123;
   r.promise = "bit_exact";
   r.techniques = {"order: as written", "in_place"};

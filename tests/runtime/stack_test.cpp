@@ -12,16 +12,16 @@ namespace {
 
 using runtime_test::TempDir;
 
-std::vector<std::string> names_of(const std::vector<StackEntry>& entries) {
+std::vector<std::string> names_of(const std::vector<StackStep>& entries) {
   std::vector<std::string> names;
-  for (const StackEntry& e : entries) names.push_back(e.step.name);
+  for (const StackStep& e : entries) names.push_back(e.name);
   return names;
 }
 
 TEST(Stack, TheWearableOneAddsOneTechniqueAtATime) {
   const auto entries = read_stack("wearable-stack", false);
   EXPECT_EQ(names_of(entries), (std::vector<std::string>{"C1", "C2", "C3", "C4", "C5", "C6"}));
-  const auto option = [&](size_t i) { return entries[i].step.options; };
+  const auto option = [&](size_t i) { return entries[i].options; };
   EXPECT_EQ(option(0).model.name, "resnet50");
   EXPECT_EQ(option(0).sparse.sparsity, 0);
   EXPECT_EQ(option(0).budget_bytes, 0);
@@ -31,7 +31,7 @@ TEST(Stack, TheWearableOneAddsOneTechniqueAtATime) {
   EXPECT_EQ(option(5).budget_bytes, 22 << 20);
   EXPECT_EQ(option(5).patches.height, 224);
   EXPECT_EQ(option(5).model.batch, 96);
-  EXPECT_EQ(entries[0].step.source_bytes, 9'300'000'000);
+  EXPECT_EQ(entries[0].source_bytes, 9'300'000'000);
 }
 
 TEST(Stack, QuickAndAccuracyAreMergedIntoTheOptions) {
@@ -41,11 +41,11 @@ TEST(Stack, QuickAndAccuracyAreMergedIntoTheOptions) {
   EXPECT_EQ(whole[0].training.epochs, 12);
   EXPECT_EQ(whole[5].training.patches.height, 128);
   EXPECT_EQ(whole[5].training.model.height, 32);
-  EXPECT_EQ(quick[0].step.options.model.height, 64);
-  EXPECT_EQ(quick[0].step.options.model.name, "resnet50");
-  EXPECT_EQ(quick[0].step.source_bytes, 0);
-  EXPECT_EQ(quick[5].step.options.patches.height, 64);
-  EXPECT_EQ(quick[5].step.options.model.height, 32);
+  EXPECT_EQ(quick[0].options.model.height, 64);
+  EXPECT_EQ(quick[0].options.model.name, "resnet50");
+  EXPECT_EQ(quick[0].source_bytes, 0);
+  EXPECT_EQ(quick[5].options.patches.height, 64);
+  EXPECT_EQ(quick[5].options.model.height, 32);
   EXPECT_EQ(quick[0].training.epochs, 1);
 }
 
@@ -54,7 +54,7 @@ TEST(Stack, ACopyReadsAsTheOriginal) {
   copy_stack("wearable-stack", dir / "mine");
   const auto copied = read_stack(dir / "mine", false), known = read_stack("wearable-stack", false);
   ASSERT_EQ(names_of(copied), names_of(known));
-  EXPECT_EQ(copied[3].step.options.budget_bytes, known[3].step.options.budget_bytes);
+  EXPECT_EQ(copied[3].options.budget_bytes, known[3].options.budget_bytes);
   expect_user_error([&] { copy_stack("wearable-stack", dir / "mine"); }, "is there already");
 }
 
@@ -69,6 +69,9 @@ TEST(Stack, SaysWhichFileIsWrong) {
   const std::string good = R"({"steps": [{"name": "A", "title": "t", "config": "a.json"}]})";
   error("[]", "{}", "stack.json: is not a JSON object");
   error("{}", "{}", "stack.json needs \"steps\", a list");
+  error(R"({"step": []})", "{}", "stack.json: unknown field step; did you mean 'steps'?");
+  error(R"({"steps": [{"name": "A", "title": "t", "config": "../a.json"}]})", "{}",
+        "config '../a.json' must be a file beside it");
   error(R"({"steps": [{"name": "A"}]})", "{}", "stack.json needs a \"title\", a string");
   error(R"({"steps": [{"name": "A", "title": "t", "config": "b.json"}]})", "{}", "b.json");
   error(good, "nonsense", "a.json: is not a JSON object");
