@@ -16,7 +16,7 @@ namespace {
 
 // Pages that a run touches after planning: the code of kernels and libraries, checkpoint files, and
 // a little for each tensor that these hold. Measured over the zoo; see experiments/process-bytes.
-constexpr int64_t kLateBytesOneDnn = 1152 * kKiB;
+constexpr int64_t kLateBytesOneDnn = 1344 * kKiB;
 #ifdef THIMBLE_HAS_ONEDNN
 constexpr int64_t kLateBytesPortable = 896 * kKiB;  // shared libraries come back in larger pieces
 #else
