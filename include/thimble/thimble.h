@@ -298,7 +298,7 @@ TrainReport train(const TrainOptions& options,
 // `options.data.path` when that is given. Of a run that has not ended: its last checkpoint.
 EvalReport evaluate(const TrainOptions& options);
 
-// A stack of configurations, each with one technique more than the one before it.
+// A stack of configurations, each in fewer bytes than the one before it.
 struct StackRequest {
   std::string stack = "wearable-stack";  // a known name, or a folder with a stack.json
   std::string data;                      // as DataChoice::path

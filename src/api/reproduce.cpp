@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <filesystem>
 #include <sstream>
 
 #include "base/bytes.h"
@@ -89,11 +88,9 @@ std::vector<StackStep> chosen(const StackRequest& request) {
     const auto& only = request.only;
     return !only.empty() && std::find(only.begin(), only.end(), s.name) == only.end();
   });
-  const std::string folder =
-      request.run_folder.empty()
-          ? str_cat("runs/", std::filesystem::path(request.stack).filename().string(),
-                    request.quick ? "-quick" : "")
-          : request.run_folder;
+  const std::string folder = request.run_folder.empty() ? str_cat("runs/", last_part(request.stack),
+                                                                  request.quick ? "-quick" : "")
+                                                        : request.run_folder;
   for (StackStep& s : steps) {
     for (TrainOptions* o : {&s.options, &s.training}) {
       o->data.path = request.data;

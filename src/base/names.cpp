@@ -1,6 +1,7 @@
 #include "base/names.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <numeric>
 
 namespace thimble {
@@ -48,6 +49,11 @@ std::string joined(const std::vector<std::string>& names) {
 std::string did_you_mean(std::string_view given, const std::vector<std::string>& names) {
   const std::string nearest = nearest_name(given, names);
   return nearest.empty() ? "" : "; did you mean '" + nearest + "'?";
+}
+
+std::string last_part(const std::string& path) {
+  const std::filesystem::path whole = path;
+  return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
 }
 
 }  // namespace thimble

@@ -16,4 +16,7 @@ std::string joined(const std::vector<std::string>& names);
 // "; did you mean 'x'?", or nothing when no name is near.
 std::string did_you_mean(std::string_view given, const std::vector<std::string>& names);
 
+// "photos" of "data/photos" and of "data/photos/".
+std::string last_part(const std::string& path);
+
 }  // namespace thimble

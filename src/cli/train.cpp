@@ -1,7 +1,7 @@
 #include <chrono>
-#include <filesystem>
 
 #include "base/child_task.h"
+#include "base/names.h"
 #include "base/process_memory.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
@@ -23,9 +23,7 @@ constexpr const char* kExamples =
 
 // "runs/lenet-fashion-mnist": the data set's name, or the last part of its path.
 std::string usual_run_folder(const TrainOptions& options) {
-  std::filesystem::path data = options.data.path;
-  if (!data.has_filename()) data = data.parent_path();  // "photos/"
-  return "runs/" + options.model.name + "-" + data.filename().string();
+  return "runs/" + options.model.name + "-" + last_part(options.data.path);
 }
 
 // Shows progress on standard error, and never leaves half a line there.

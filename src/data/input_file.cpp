@@ -50,4 +50,12 @@ void InputFile::read_at(int64_t offset, void* to, int64_t bytes) const {
   }
 }
 
+std::string read_text(const std::string& path, int64_t most) {
+  const InputFile in(path);
+  require(in.size() <= most, path, ": ", in.size(), " bytes; at most ", most, " are read");
+  std::string text(static_cast<size_t>(in.size()), '\0');
+  in.read_at(0, text.data(), in.size());
+  return text;
+}
+
 }  // namespace thimble

@@ -25,4 +25,7 @@ class InputFile {
   int fd_;
 };
 
+// The text of a whole file. Throws UserError when it has more than `most` bytes.
+std::string read_text(const std::string& path, int64_t most);
+
 }  // namespace thimble

@@ -51,20 +51,22 @@ std::string html_text(const std::string& text) {
   return out;
 }
 
-// The parts <name>.html, <name>.js and the common ones, around the data. Filled in from left to
-// right, so that nothing is looked for in what was filled in.
+// The parts <name>.html and <name>.js with the common ones, in the frame of all pages. Filled in
+// from left to right, so that nothing is looked for in what was filled in.
 std::string page(const std::string& name, const std::string& title, const Json& data) {
   const std::string script = str_cat(page_part("common.js"), page_part(name + ".js"));
   const std::pair<std::string_view, std::string> parts[] = {
       {"{{TITLE}}", html_text(title)},
       {"{{STYLE}}", std::string(page_part("common.css"))},
+      {"{{BODY}}", std::string(page_part(name + ".html"))},
       {"{{DATA}}", script_data(data)},
       {"{{SCRIPT}}", script}};
-  std::string_view rest = page_part(name + ".html");
+  std::string_view rest = page_part("frame.html");
   std::string text;
   for (const auto& [place, part] : parts) {
+    ensure(!part.empty() || place == "{{TITLE}}", "the page ", name, " has no ", place);
     const size_t at = rest.find(place);
-    ensure(at != rest.npos, name, ".html is not there, or has no ", place);
+    ensure(at != rest.npos, "frame.html has no ", place);
     text.append(rest.substr(0, at)).append(part);
     rest.remove_prefix(at + place.size());
   }

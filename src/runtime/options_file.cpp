@@ -197,12 +197,7 @@ TrainOptions options_of(const std::string& text, const std::string& path) {
 }
 
 TrainOptions read_options(const std::string& file) {
-  const InputFile in(file);
-  require(in.size() <= kMaxOptionsBytes, in.path(), ": ", in.size(), " bytes; at most ",
-          kMaxOptionsBytes, " are read");
-  std::string text(static_cast<size_t>(in.size()), '\0');
-  in.read_at(0, text.data(), in.size());
-  return options_of(text, in.path());
+  return options_of(read_text(file, kMaxOptionsBytes), file);
 }
 
 void check_resumable(const TrainOptions& saved, const TrainOptions& now) {

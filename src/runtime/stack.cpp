@@ -35,12 +35,7 @@ class StackFiles {
       require(!text.empty(), path(name), ": no such file");
       return std::string(text);
     }
-    const InputFile in(path(name));
-    require(in.size() <= kMostText, in.path(), ": ", in.size(), " bytes; at most ", kMostText,
-            " are read");
-    std::string text(static_cast<size_t>(in.size()), '\0');
-    in.read_at(0, text.data(), in.size());
-    return text;
+    return read_text(path(name), kMostText);
   }
 
   Json json(const std::string& name) const {

@@ -26,5 +26,11 @@ TEST(Names, QuestionIsAskedOnlyWhenANameIsNear) {
   EXPECT_EQ(did_you_mean("zzzzzzzz", {"train", "plan"}), "");
 }
 
+TEST(LastPart, IsTheSameWithASlashBehindIt) {
+  EXPECT_EQ(last_part("data/photos"), "photos");
+  EXPECT_EQ(last_part("data/photos/"), "photos");
+  EXPECT_EQ(last_part("photos"), "photos");
+}
+
 }  // namespace
 }  // namespace thimble
