@@ -73,13 +73,20 @@ struct OptimizerChoice {
 // Sparse training: weights, gradients and momentum of convolutions and linear layers exist only at
 // active positions. Another computation than dense training.
 struct SparseChoice {
-  double sparsity = 0;               // share of the positions that are not active; 0: dense
-  std::string method = "rigl";       // static | set | rigl: how positions change
+  // Share of the positions that are not active. 0: dense, or what an N:M `format` says.
+  double sparsity = 0;
+  std::string method = "rigl";       // static | set | rigl | mest: how positions change
   std::string distribution = "erk";  // uniform | erk: how layers share what is active
-  std::string format = "positions";  // positions | blocks: of 16 neighbouring outputs
-  int64_t every = 100;               // steps between changes
-  double until = 0.75;               // share of the training behind which nothing changes
-  double drop = 0.3;                 // share of the active positions that the first replaces
+  // positions | blocks (of 16 neighbouring outputs) | N:M, such as 2:4 (N of each M neighbouring
+  // input channels): the same share in each layer, and `sparsity` is 1 - N/M or 0
+  std::string format = "positions";
+  int64_t every = 100;    // steps between changes
+  double until = 0.75;    // share of the training behind which nothing changes
+  double drop = 0.3;      // share of the active positions that the first replaces
+  double gradient = 1;    // mest: what a gradient counts beside a magnitude
+  bool explored = false;  // note which positions were ever active, a bit for each
+
+  bool in_groups() const { return format.find(':') != std::string::npos; }  // N:M
 };
 
 struct TrainOptions {
@@ -216,6 +223,15 @@ struct Progress {
   double test_accuracy = 0;
 };
 
+// Of a sparse weight: how much of it has been trained so far (in-time over-parametrization, ITOP,
+// arXiv 2102.02887).
+struct Exploration {
+  std::string weight;     // as its tensor is called in files
+  int64_t positions = 0;  // were it dense
+  int64_t active = 0;     // now
+  int64_t explored = 0;   // active now or earlier
+};
+
 struct TrainReport {
   PlanReport plan;
   bool trained = false;        // false: the plan did not fit, or training was interrupted
@@ -223,10 +239,11 @@ struct TrainReport {
   int64_t peak_rss_bytes = 0;  // measured (VmHWM)
   double step_seconds_median = 0;
   double samples_per_second = 0;
-  double loss = 0;               // on the test split
-  double accuracy = 0;           // on the test split
-  int64_t skipped_examples = 0;  // broken files, with skip_bad
-  std::string weights_file;      // the trained model, when there is a run folder
+  double loss = 0;                    // on the test split
+  double accuracy = 0;                // on the test split
+  int64_t skipped_examples = 0;       // broken files, with skip_bad
+  std::string weights_file;           // the trained model, when there is a run folder
+  std::vector<Exploration> explored;  // with SparseChoice::explored
 };
 
 struct EvalReport {

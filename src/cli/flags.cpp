@@ -133,18 +133,24 @@ void add_sparse_flags(CLI::App& command, SparseChoice& sparse) {
   const Group group = {command, "Sparse training"};
   add_real(group, "--sparsity", sparse.sparsity, {0, 1, false, true},
            "Share of weights that do not exist, such as 0.9", "dense weights");
-  add_choice(group, "--sparse-method", sparse.method, {"static", "set", "rigl"},
+  add_choice(group, "--sparse-method", sparse.method, {"static", "set", "rigl", "mest"},
              "Which weights exist: as drawn, or dropped where small and grown at random (set) or "
-             "where the gradient is largest (rigl)");
+             "where the gradient is largest (rigl); mest is set that keeps small weights of a "
+             "large gradient");
   add_choice(group, "--sparse-distribution", sparse.distribution, {"uniform", "erk"},
-             "How layers share them; erk leaves more to small layers");
-  add_choice(group, "--sparse-format", sparse.format, {"positions", "blocks"},
-             "One by one, or 16 neighbouring outputs together where there are so many");
+             "How layers share them; erk leaves more to small layers (not with N:M)");
+  add_text(group, "--sparse-format", "positions|blocks|N:M", sparse.format,
+           "One by one; or 16 neighbouring outputs together where there are so many; or N of each "
+           "M neighbouring input channels, such as 2:4, which says the --sparsity as well");
   add_integer(group, "--sparse-every", sparse.every, 1, kMany, "Steps between changes");
   add_real(group, "--sparse-drop", sparse.drop, {0, 1, true, true},
            "Share that the first change replaces");
   add_real(group, "--sparse-until", sparse.until, {0, 1},
            "Share of the training behind which nothing changes");
+  add_real(group, "--sparse-gradient", sparse.gradient, {0, 1e9},
+           "What a gradient counts beside a magnitude when mest drops");
+  add_switch(group, "--sparse-explored", sparse.explored,
+             "Note which weights ever existed, a bit for each, and report their share");
 }
 
 void add_patch_flags(CLI::App& command, PatchChoice& patches) {
@@ -326,11 +332,28 @@ void settle_train_flags(const CLI::App& command, TrainOptions& options) {
     require(o.schedule == "step" || !given(name), name,
             " belongs to --schedule step, and --schedule is ", o.schedule);
   }
-  for (const char* name : {"--sparse-method", "--sparse-distribution", "--sparse-format",
-                           "--sparse-every", "--sparse-drop", "--sparse-until"}) {
-    require(options.sparse.sparsity > 0 || !given(name), name,
-            " says how weights are sparse, and needs --sparsity, such as --sparsity 0.9");
+  // N:M says the sparsity; one of a --config belongs to the format that stood there.
+  const bool in_groups = options.sparse.in_groups();
+  if (given("--sparse-format") && in_groups && !given("--sparsity")) options.sparse.sparsity = 0;
+  if (given("--sparsity") && options.sparse.sparsity == 0 && in_groups) {
+    require(!given("--sparse-format"), "--sparsity 0 is dense, and --sparse-format is ",
+            options.sparse.format, "; leave one of them out");
+    options.sparse.format = "positions";
   }
+  require(!in_groups || !given("--sparse-distribution"),
+          "--sparse-distribution does not go with --sparse-format ", options.sparse.format,
+          ", which leaves the same share to each layer");
+  for (const char* name :
+       {"--sparse-method", "--sparse-distribution", "--sparse-format", "--sparse-every",
+        "--sparse-drop", "--sparse-until", "--sparse-gradient", "--sparse-explored"}) {
+    const bool sparse = options.sparse.sparsity > 0 || in_groups;
+    require(sparse || !given(name), name,
+            " says how weights are sparse, and needs --sparsity, such as --sparsity 0.9, or "
+            "--sparse-format N:M, such as 2:4");
+  }
+  require(options.sparse.method == "mest" || !given("--sparse-gradient"),
+          "--sparse-gradient belongs to --sparse-method mest, and --sparse-method is ",
+          options.sparse.method);
   require(!options.resume || !given("--init"),
           "--resume continues from the run's checkpoint file: leave out --init");
 }

@@ -65,14 +65,17 @@ struct Tensor {
   Init init;               // for weights and statistics
   bool trainable = false;  // for weights: an optimizer updates it
   // Of a sparse weight, of which `shape` counts the active values: that of the whole weight, which
-  // it has in files of models, and how many neighbouring outputs are active together. Which ones
-  // are, the tensor with kActive behind its name says (ops/core/sparse.h). Rank 0: not sparse.
+  // it has in files of models, how many neighbouring outputs are active together, and M of N:M (1:
+  // no groups). Which ones are, the tensor with kActive behind its name says, and where that is
+  // asked for, the one with kExplored which ever were (ops/core/sparse.h). Rank 0: not sparse.
   Shape dense = {};
   int64_t block = 1;
+  int64_t group = 1;
   friend bool operator==(const Tensor&, const Tensor&) = default;
 };
 
 inline constexpr const char* kActive = ".active";
+inline constexpr const char* kExplored = ".explored";
 
 struct Node {
   std::string op;

@@ -167,10 +167,11 @@ int64_t staging_bytes(const Schedule& schedule) {
   }
   for (const Buffer& b : schedule.buffers) {
     if (b.page != kNoPage) most = std::max(most, round_up(b.bytes, kAlignment));
-    // Dense, and the positions of the largest values with their magnitudes.
-    const int64_t dense = b.dense.rank() == 0 ? 0 : b.dense.elements() * 4;
-    if (dense > 0)
-      most = std::max(most, round_up(dense, kAlignment) + round_up(2 * b.bytes, kAlignment));
+    if (b.dense.rank() == 0) continue;
+    // A part of the dense tensor, and the units of the largest values with their magnitudes.
+    const int64_t part = b.dense.elements() / b.dense[0] * b.block * 4;
+    const int64_t units = b.bytes / b.block;
+    most = std::max(most, round_up(part, kAlignment) + round_up(2 * units, kAlignment));
   }
   return most;
 }

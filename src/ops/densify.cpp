@@ -18,7 +18,7 @@ struct Densify {
     const SparseShape shape = sparse_shape(call.attributes);
     const T* values = call.in<T>(0);
     const int64_t count = call.in_shape(0).elements() / shape.block;
-    const SparseIndex index(call.in<uint8_t>(1), shape.units(), count);
+    const SparseIndex index(call.in<uint8_t>(1), shape, count);
     T* dst = call.out<T>(0);
     parallel_for(call.out_shape(0).elements(), kParallelGrain,
                  [&](int64_t begin, int64_t end) { std::fill(dst + begin, dst + end, T(0)); });
@@ -41,7 +41,7 @@ struct Gather {
     const T* diff = call.in<T>(0);
     T* values = call.out<T>(0);
     const int64_t count = call.out_shape(0).elements() / shape.block;
-    const SparseIndex index(call.in<uint8_t>(1), shape.units(), count);
+    const SparseIndex index(call.in<uint8_t>(1), shape, count);
     parallel_for(index.tiles, 1, [&](int64_t begin, int64_t end) {
       for (int64_t tile = begin; tile < end; ++tile) {
         index.each_of_tile(tile, [&](int64_t i, int64_t unit) {
@@ -59,9 +59,12 @@ void check_dense(const std::string& op, const Attributes& a) {
   require(sizes.size() >= 2 && sizes.size() <= Shape::kMaxRank &&
               *std::min_element(sizes.begin(), sizes.end()) > 0,
           op, ": shape takes 2 to ", Shape::kMaxRank, " positive sizes, got ", text_of(sizes));
-  const int64_t block = a.integer("block");
-  require((block == 1 || block == 16) && sizes[0] % block == 0, op,
+  const int64_t block = a.integer("block"), group = a.integer("group");
+  require((block == 1 || block == kSparseBlock) && sizes[0] % block == 0, op,
           ": block is 1 or 16 and divides the outputs, got ", block, " for ", text_of(sizes));
+  require(is_group(group) && sizes[1] % group == 0 && (group == 1 || block == 1), op,
+          ": group is a power of two up to ", kLargestGroup,
+          " that divides the input channels, got ", group, " for ", text_of(sizes));
 }
 
 void check_active(const std::string& op, const Attributes& a, int64_t values, const Shape& active) {
@@ -69,21 +72,17 @@ void check_active(const std::string& op, const Attributes& a, int64_t values, co
   const int64_t count = values / shape.block;
   require(values % shape.block == 0 && count > 0 && count <= shape.units(), op, ": ", values,
           " values are no part of ", shape.units(), " units of ", shape.block);
-  require(active == Shape{index_bytes(shape.units(), count)}, op, ": ", count,
-          " active units need an index of ", index_bytes(shape.units(), count), " bytes, got ",
-          active);
-}
-
-std::vector<AttributeSpec> attribute_specs() {
-  return {{"shape", std::vector<int64_t>{}, "of the dense weight"},
-          {"block", int64_t{1}, "neighbouring outputs that are active together: 1 or 16"}};
+  require(shape.group == 1 || count % shape.groups() == 0, op, ": ", count,
+          " active units are not equally many of each of ", shape.groups(), " groups");
+  require(active == Shape{index_bytes(shape, count)}, op, ": ", count,
+          " active units need an index of ", index_bytes(shape, count), " bytes, got ", active);
 }
 
 OpDef gather() {
   OpDef def;
   def.name = "gather_active";
   def.summary = "the gradient of a sparse weight's active values, from the dense one";
-  def.attributes = attribute_specs();
+  def.attributes = sparse_attributes();
   def.attributes.push_back({"values", int64_t{0}, "active values"});
   def.inputs = {{"diff_dst"}, {"active"}};
   def.outputs = {{"diff_values"}};
@@ -103,7 +102,7 @@ void define_densify(OpTable& table) {
   OpDef def;
   def.name = "densify";
   def.summary = "a sparse weight, written out for the layer that reads it";
-  def.attributes = attribute_specs();
+  def.attributes = sparse_attributes();
   def.inputs = {{"values"}, {"active"}};
   def.outputs = {{"dst"}};
   def.infer = [](const OpShapes& s) {

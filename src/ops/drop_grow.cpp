@@ -3,12 +3,16 @@
 #include <concepts>
 
 // Dynamic sparse training: SET (arXiv 1707.04780) grows at random, RigL (arXiv 1911.11134) where
-// the gradient of the dense weight is largest. Both drop the smallest magnitudes, behind the
+// the gradient of the dense weight is largest; both drop the smallest magnitudes. MEST (arXiv
+// 2110.14032) drops what ops/drop_candidates.cpp finds, and grows at random. All behind the
 // optimizer's step; what grows begins at zero, and so does its optimizer state. The number of
-// active units stays. Tensors: ops/densify.cpp; candidates (units that one change may replace).
+// active units stays, in N:M that of each group. Tensors: ops/densify.cpp; grows (units) and drops
+// (numbers of active units), as many as one change may replace.
 
 namespace thimble {
 namespace {
+
+constexpr size_t kGrows = 2, kDrops = 3, kValues = 4;
 
 // Numbers of one change, apart from those of all others.
 constexpr int kDrawBits = 32;
@@ -21,23 +25,27 @@ class Change {
         a_(call.attributes),
         shape_(sparse_shape(a_)),
         active_(call.out_shape(1).elements() / shape_.block),
-        index_(call.out<uint8_t>(0), shape_.units(), active_),
+        index_(call.out<uint8_t>(0), shape_, active_),
         counter_(call.in<int32_t>(1)),
         count_(replaced_in(a_, active_, counter_[0])) {
+    const int64_t most = most_replaced(a_, active_);
     scores_ = static_cast<T*>(call.scratch);
-    kept_ = reinterpret_cast<int32_t*>(scores_ + active_);
-    grown_ = kept_ + active_;
-    bits_ = reinterpret_cast<uint32_t*>(grown_ + most_replaced(a_, active_));
+    gone_ = reinterpret_cast<int32_t*>(scores_ + most);
+    grown_ = gone_ + most;
+    kept_ = grown_ + most;
+    bits_ = reinterpret_cast<uint32_t*>(kept_ + active_);
   }
 
   // In scalars, which are at least as large as the numbers.
   static int64_t scratch(const Attributes& a, int64_t active) {
-    return 2 * active + most_replaced(a, active) + sparse_shape(a).units() / 32 + 1;
+    return 3 * most_replaced(a, active) + active + sparse_shape(a).units() / 32 + 1;
   }
 
   void run() {
     if (count_ == 0) return;
-    call_.has_input(2) ? take_candidates() : draw();
+    if (call_.has_input(kGrows)) copy(kGrows, grown_);
+    choose_gone();
+    if (!call_.has_input(kGrows)) draw();
     std::sort(grown_, grown_ + count_);
     drop();
     for (size_t t = 1; t < call_.outputs.size(); ++t) insert(call_.out<T>(t));
@@ -45,12 +53,38 @@ class Change {
   }
 
  private:
-  void take_candidates() {
-    const int32_t* candidates = call_.in<int32_t>(2);
-    std::copy(candidates, candidates + count_, grown_);
+  bool in_groups() const { return shape_.group > 1; }
+  int64_t each_active() const { return active_ / shape_.groups(); }
+
+  void copy(size_t input, int32_t* to) const {
+    const int32_t* from = call_.in<int32_t>(input);
+    std::copy(from, from + count_, to);
   }
 
-  // Inactive ones, each as likely as any other.
+  void choose_gone() {
+    if (call_.has_input(kDrops)) {
+      copy(kDrops, gone_);
+    } else if (in_groups() && call_.has_input(kGrows)) {
+      for (int64_t i = 0; i < count_; ++i) gone_[i] = least_beside(grown_[i]);
+    } else {
+      find_least(shape_, active_, count_, scores_, gone_, [&](int64_t i) { return magnitude(i); });
+    }
+    std::sort(gone_, gone_ + count_);
+  }
+
+  T magnitude(int64_t value) const { return std::fabs(call_.out<T>(1)[value]); }
+
+  // In the group of a unit that grows. Blocks have no groups: a unit is one value.
+  int32_t least_beside(int64_t unit) const {
+    const int64_t first = unit / shape_.group * each_active();
+    int64_t least = first;
+    for (int64_t i = first + 1; i < first + each_active(); ++i) {
+      if (magnitude(i) < magnitude(least)) least = i;
+    }
+    return static_cast<int32_t>(least);
+  }
+
+  // Inactive ones, each as likely as any other: of all, or of the group that one goes from.
   void draw() {
     std::fill(bits_, bits_ + shape_.units() / 32 + 1, 0u);
     index_.each([&](int64_t, int64_t unit) { take(unit); });
@@ -58,7 +92,9 @@ class Change {
                               static_cast<uint64_t>(a_.integer("layer")));
     uint64_t draws = static_cast<uint64_t>(counter_[0]) << kDrawBits;
     for (int64_t i = 0; i < count_;) {
-      const int64_t unit = random.below(draws++, shape_.units());
+      const int64_t first = in_groups() ? gone_[i] / each_active() * shape_.group : 0;
+      const int64_t among = in_groups() ? shape_.group : shape_.units();
+      const int64_t unit = first + random.below(draws++, among);
       if (take(unit)) grown_[i++] = static_cast<int32_t>(unit);
     }
   }
@@ -72,23 +108,14 @@ class Change {
     return fresh;
   }
 
-  // The smallest go; of equal ones, the first. What stays moves to the front.
+  // What stays moves to the front.
   void drop() {
-    const T* weights = call_.out<T>(1);
-    T* sorted = scores_;
-    const auto score = [&](int64_t i) {
-      T sum(0);
-      for (int64_t k = 0; k < shape_.block; ++k) sum += std::fabs(weights[i * shape_.block + k]);
-      return sum == sum ? sum : std::numeric_limits<T>::infinity();
-    };
-    for (int64_t i = 0; i < active_; ++i) sorted[i] = score(i);
-    std::nth_element(sorted, sorted + count_ - 1, sorted + active_);
-    const T limit = sorted[count_ - 1];
-    int64_t equal = count_ - std::count_if(sorted, sorted + count_, [&](T s) { return s < limit; });
-    int64_t to = 0;
+    int64_t to = 0, gone = 0;
     index_.each([&](int64_t i, int64_t unit) {
-      const T s = score(i);
-      if (s < limit || (s == limit && equal-- > 0)) return;
+      if (gone < count_ && gone_[gone] == i) {
+        ++gone;
+        return;
+      }
       kept_[to] = static_cast<int32_t>(unit);
       if (to != i) {
         for (size_t t = 1; t < call_.outputs.size(); ++t) move(call_.out<T>(t), i, to);
@@ -132,7 +159,7 @@ class Change {
   const int32_t* counter_;
   int64_t count_;
   T* scores_;
-  int32_t *kept_, *grown_;
+  int32_t *gone_, *grown_, *kept_;
   uint32_t* bits_;
 };
 
@@ -151,25 +178,17 @@ struct Candidates {
     const int64_t count = replaced_in(call.attributes, active, call.in<int32_t>(2)[0]);
     if (count == 0) return;
     const T* diff = call.in<T>(0);
-    const SparseIndex index(call.in<uint8_t>(1), shape.units(), active);
+    const SparseIndex index(call.in<uint8_t>(1), shape, active);
     find_candidates(shape, index, count, static_cast<T*>(call.scratch), call.out<int32_t>(0),
                     [&](int64_t unit, int64_t k) { return diff[shape.position(unit, k)]; });
   }
 };
 
-std::vector<AttributeSpec> attribute_specs() {
-  std::vector<AttributeSpec> specs = {
-      {"shape", std::vector<int64_t>{}, "of the dense weight"},
-      {"block", int64_t{1}, "neighbouring outputs that are active together: 1 or 16"}};
-  for (AttributeSpec& spec : change_attributes()) specs.push_back(std::move(spec));
-  return specs;
-}
-
 OpDef candidates() {
   OpDef def;
   def.name = "growth_candidates";
   def.summary = "inactive positions of a sparse weight with the largest gradient";
-  def.attributes = attribute_specs();
+  def.attributes = changing_attributes();
   def.attributes.push_back({"values", int64_t{0}, "active values"});
   def.inputs = {{"diff_dst"}, {"active"}, {"counter"}, {"candidates"}};
   def.infer = [](const OpShapes&) { return std::vector<TensorSpec>{}; };
@@ -185,23 +204,23 @@ OpDef candidates() {
 void define_drop_grow(OpTable& table) {
   OpDef def;
   def.name = "drop_grow";
-  def.summary = "drops the smallest of a sparse weight's values and grows as many others";
-  def.attributes = attribute_specs();
+  def.summary = "drops the least of a sparse weight's values and grows as many others";
+  def.attributes = changing_attributes();
   def.attributes.push_back({"layer", int64_t{0}, "names the random stream"});
-  def.inputs = {{"active"}, {"counter"}, {"candidates", true}, {"..."}};
+  def.inputs = {{"active"}, {"counter"}, {"grows", true}, {"drops", true}, {"..."}};
   def.infer = [](const OpShapes& s) {
-    require(s.inputs.size() > 3, "drop_grow needs the values");
+    require(s.inputs.size() > kValues, "drop_grow needs the values");
     return std::vector<TensorSpec>{};
   };
   def.updates = [](const OpShapes& s) {
     std::vector<size_t> updated = {0};
-    for (size_t i = 3; i < s.inputs.size(); ++i) updated.push_back(i);
+    for (size_t i = kValues; i < s.inputs.size(); ++i) updated.push_back(i);
     return updated;
   };
-  def.flops = [](const OpShapes& s) { return s.inputs[3].elements(); };
+  def.flops = [](const OpShapes& s) { return s.inputs[kValues].elements(); };
   def.scratch_scalars = [](const OpShapes& s) {
     const int64_t block = s.attributes.integer("block");
-    return Change<float>::scratch(s.attributes, s.inputs[3].elements() / block);
+    return Change<float>::scratch(s.attributes, s.inputs[kValues].elements() / block);
   };
   def.kernels = portable_kernels<DropGrow>();
   table.add(def);

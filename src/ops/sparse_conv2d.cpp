@@ -26,7 +26,7 @@ struct Maps {
 // Calls `body(i, first output, channel)` for the active units of the outputs' blocks one by one.
 template <class Body>
 void each_unit(const Maps& m, const uint8_t* active, int64_t units, const Body& body) {
-  const SparseIndex index(active, m.weight.units(), units);
+  const SparseIndex index(active, m.weight, units);
   index.each([&](int64_t i, int64_t unit) { body(i, unit / m.c * m.weight.block, unit % m.c); });
 }
 
@@ -115,7 +115,7 @@ struct Candidates {
     const int64_t active = call.attributes.integer("values") / m.weight.block;
     const int64_t count = replaced_in(call.attributes, active, call.in<int32_t>(3)[0]);
     if (count == 0) return;
-    const SparseIndex index(call.in<uint8_t>(2), m.weight.units(), active);
+    const SparseIndex index(call.in<uint8_t>(2), m.weight, active);
     find_candidates(m.weight, index, count, static_cast<T*>(call.scratch), call.out<int32_t>(0),
                     [&](int64_t unit, int64_t k) {
                       return correlate(m, call.in<T>(0), call.in<T>(1),
@@ -124,22 +124,18 @@ struct Candidates {
   }
 };
 
-std::vector<AttributeSpec> attribute_specs() {
-  return {{"shape", std::vector<int64_t>{}, "of the dense weight"},
-          {"block", int64_t{16}, "neighbouring outputs that are active together"}};
-}
-
 void check(const std::string& op, const Attributes& a, int64_t channels, int64_t values,
            const Shape& active) {
   const auto& shape = a.integers("shape");
   const int64_t block = a.integer("block");
   require(shape.size() == 4 && shape[2] == 1 && shape[3] == 1 && shape[1] == channels, op,
           ": needs a weight (outputs, ", channels, ", 1, 1), got ", text_of(shape));
-  require(block == 16 && shape[0] % block == 0, op, ": block is 16 and divides the outputs, got ",
-          block, " for ", text_of(shape));
-  const int64_t units = sparse_shape(a).units();
-  require(values % block == 0 && values > 0 && values / block <= units &&
-              active == Shape{index_bytes(units, values / block)},
+  require(block == kSparseBlock && a.integer("group") == 1 && shape[0] % block == 0, op,
+          ": block is 16 and divides the outputs, without groups; got ", block, " for ",
+          text_of(shape));
+  const SparseShape sparse = sparse_shape(a);
+  require(values % block == 0 && values > 0 && values / block <= sparse.units() &&
+              active == Shape{index_bytes(sparse, values / block)},
           op, ": ", values, " values and an index of ", active, " bytes do not belong together");
 }
 
@@ -162,7 +158,7 @@ OpDef backward_data() {
   OpDef def;
   def.name = "sparse_conv2d_backward_data";
   def.summary = "gradient of sparse_conv2d with respect to src";
-  def.attributes = attribute_specs();
+  def.attributes = sparse_attributes(kSparseBlock);
   def.inputs = {{"values"}, {"active"}, {"diff_dst"}};
   def.outputs = {{"diff_src"}};
   def.infer = [](const OpShapes& s) {
@@ -178,7 +174,7 @@ OpDef backward_weights() {
   OpDef def;
   def.name = "sparse_conv2d_backward_weights";
   def.summary = "gradient of sparse_conv2d's active values";
-  def.attributes = attribute_specs();
+  def.attributes = sparse_attributes(kSparseBlock);
   def.attributes.push_back({"values", int64_t{0}, "active values"});
   def.inputs = {{"src"}, {"diff_dst"}, {"active"}};
   def.outputs = {{"diff_values"}};
@@ -194,8 +190,7 @@ OpDef candidates() {
   OpDef def;
   def.name = "sparse_conv2d_candidates";
   def.summary = "inactive blocks of sparse_conv2d's weight with the largest gradient";
-  def.attributes = attribute_specs();
-  for (AttributeSpec& spec : change_attributes()) def.attributes.push_back(std::move(spec));
+  def.attributes = changing_attributes(kSparseBlock);
   def.attributes.push_back({"values", int64_t{0}, "active values"});
   def.inputs = {{"src"}, {"diff_dst"}, {"active"}, {"counter"}, {"candidates"}};
   def.infer = [](const OpShapes&) { return std::vector<TensorSpec>{}; };
@@ -213,7 +208,7 @@ void define_sparse_conv2d(OpTable& table) {
   OpDef def;
   def.name = "sparse_conv2d";
   def.summary = "pointwise convolution on the active blocks of a sparse weight";
-  def.attributes = attribute_specs();
+  def.attributes = sparse_attributes(kSparseBlock);
   def.inputs = {{"src"}, {"values"}, {"active"}};
   def.outputs = {{"dst"}};
   def.infer = [](const OpShapes& s) {

@@ -56,6 +56,17 @@ Json plan_json(const PlanReport& r) {
           {"allowances", allowances}};
 }
 
+Json explored_json(const std::vector<Exploration>& weights) {
+  Json list = Json::array();
+  for (const Exploration& e : weights) {
+    list.push_back({{"weight", e.weight},
+                    {"positions", e.positions},
+                    {"active", e.active},
+                    {"explored", e.explored}});
+  }
+  return list;
+}
+
 }  // namespace
 
 std::string to_json(const PlanReport& report) { return print(plan_json(report)); }
@@ -72,6 +83,7 @@ std::string to_json(const TrainReport& r) {
   json["accuracy"] = measured(r.accuracy);
   json["skipped_examples"] = measured(r.skipped_examples);
   json["weights_file"] = measured(r.weights_file);
+  if (!r.explored.empty()) json["explored"] = explored_json(r.explored);
   return print(json);
 }
 

@@ -39,7 +39,9 @@ std::string settings_of(const TrainOptions& o) {
   text += cut ? str_cat(", ", o.patches.height, 'x', o.patches.width_px, " in patches of ",
                         o.model.height, 'x', o.model.width_px)
               : str_cat(", ", o.model.height, 'x', o.model.width_px);
-  if (o.sparse.sparsity > 0) {
+  if (o.sparse.in_groups()) {
+    text += str_cat(", sparse ", o.sparse.format);
+  } else if (o.sparse.sparsity > 0) {
     text += str_cat(", ", 100 * o.sparse.sparsity, "% sparse in ", o.sparse.format);
   }
   return text;

@@ -108,6 +108,21 @@ std::string test_result(double accuracy, double loss) {
                  format_fixed(loss, 4));
 }
 
+std::string explored_text(const std::vector<Exploration>& weights) {
+  Exploration sum;
+  for (const Exploration& e : weights) {
+    sum.positions += e.positions;
+    sum.active += e.active;
+    sum.explored += e.explored;
+  }
+  if (sum.positions == 0) return "";
+  const auto percent = [&](int64_t part) {
+    return format_fixed(100.0 * static_cast<double>(part) / static_cast<double>(sum.positions), 1);
+  };
+  return str_cat("sparse weights: ", percent(sum.active), "% of ", format_count(sum.positions),
+                 " positions are active, ", percent(sum.explored), "% are or have been\n");
+}
+
 }  // namespace
 
 std::string plan_text(const PlanReport& r, const TrainOptions& options, const TextStyle& style) {
@@ -155,6 +170,7 @@ std::string result_text(const TrainReport& r) {
   std::string text = test_result(r.accuracy, r.loss) + "\n";
   text += str_cat(format_rate(r.samples_per_second), " images/s, median step ",
                   format_seconds(r.step_seconds_median), "\n", skipped(r.skipped_examples));
+  text += explored_text(r.explored);
   if (!r.weights_file.empty()) text += str_cat("trained model: ", r.weights_file, "\n");
   return text + "\n" + contract_text(r.plan, r.peak_rss_bytes);
 }

@@ -47,6 +47,8 @@ void for_each_field(const Visit& visit, Options&... o) {
   visit("sparse.every", same, o.sparse.every...);
   visit("sparse.until", same, o.sparse.until...);
   visit("sparse.drop", same, o.sparse.drop...);
+  visit("sparse.gradient", same, o.sparse.gradient...);
+  visit("sparse.explored", same, o.sparse.explored...);
   visit("patches.height", same, o.patches.height...);
   visit("patches.width_px", same, o.patches.width_px...);
   visit("patches.step", same, o.patches.step...);

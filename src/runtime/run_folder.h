@@ -16,6 +16,7 @@ struct StepMetrics {
   double learning_rate = 0;
   std::optional<double> test_loss = {};      // on the test split, when it was evaluated
   std::optional<double> test_accuracy = {};  // of 1
+  std::optional<double> explored = {};       // share of sparse weights' positions, when noted
   int64_t resident_bytes = 0;                // of the process
   double seconds = 0;                        // since the run began
 };

@@ -340,12 +340,25 @@ SafetensorsReader::SafetensorsReader(const std::string& path) : file_(path) {
 }
 
 void SafetensorsReader::read(const std::string& name, void* to, int64_t bytes) const {
-  const auto found = index_.find(name);
-  require(found != index_.end(), file_.path(), ": no tensor ", name);
-  const TensorEntry& entry = entries_[found->second];
+  const size_t i = index_of(name);
+  const TensorEntry& entry = entries_[i];
   require(entry.bytes == bytes, file_.path(), ": tensor ", name, " is ", entry.dtype,
           list(entry.shape), " of ", entry.bytes, " bytes; needed ", bytes, " bytes");
-  file_.read_at(offsets_[found->second], to, bytes);
+  file_.read_at(offsets_[i], to, bytes);
+}
+
+void SafetensorsReader::read_part(const std::string& name, int64_t begin, void* to,
+                                  int64_t bytes) const {
+  const size_t i = index_of(name);
+  ensure(begin >= 0 && bytes >= 0 && begin + bytes <= entries_[i].bytes, name, " has ",
+         entries_[i].bytes, " bytes");
+  file_.read_at(offsets_[i] + begin, to, bytes);
+}
+
+size_t SafetensorsReader::index_of(const std::string& name) const {
+  const auto found = index_.find(name);
+  require(found != index_.end(), file_.path(), ": no tensor ", name);
+  return found->second;
 }
 
 }  // namespace thimble

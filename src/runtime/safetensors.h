@@ -45,8 +45,12 @@ class SafetensorsReader {
   bool has(const std::string& name) const { return index_.contains(name); }
   // Throws UserError when there is no such tensor or it does not have exactly `bytes` bytes.
   void read(const std::string& name, void* to, int64_t bytes) const;
+  // So many of its bytes, from `begin` on.
+  void read_part(const std::string& name, int64_t begin, void* to, int64_t bytes) const;
 
  private:
+  size_t index_of(const std::string& name) const;
+
   InputFile file_;
   std::vector<TensorEntry> entries_;
   std::vector<int64_t> offsets_;         // of each entry's first byte in the file

@@ -90,12 +90,15 @@ std::vector<std::string> checked_techniques(const std::vector<std::string>& with
 }
 
 void make_sparse(Setup& setup) {
-  const SparseChoice& choice = setup.options.sparse;
+  SparseChoice& choice = setup.options.sparse;
+  if (const auto groups = groups_of(choice.format); groups && choice.sparsity == 0) {
+    choice.sparsity = groups->sparsity();
+  }
   require(choice.until >= 0 && choice.until <= 1, "sparse.until is ", choice.until,
           ", needed a share of the training, from 0 to 1");
-  SparseWeights how{choice.sparsity, choice.method, choice.distribution,
-                    choice.format,   choice.every,  0,
-                    choice.drop};
+  SparseWeights how{choice.sparsity, choice.method,   choice.distribution,
+                    choice.format,   choice.every,    0,
+                    choice.drop,     choice.gradient, choice.explored};
   setup.request.forward = with_sparse_weights(setup.request.forward, how);
   if (!setup.training || how.method == "static") return;
   if (setup.train_data) {
@@ -194,7 +197,7 @@ Setup prepare(TrainOptions options, bool training) {
   setup.request.patches = setup.patches;
   setup.two_passes = training && o.patches.loss == "mean";
   setup.request.looks_first = setup.two_passes;
-  if (o.sparse.sparsity != 0) make_sparse(setup);
+  if (o.sparse.sparsity != 0 || o.sparse.in_groups()) make_sparse(setup);
   setup.request.training = training;
   setup.request.optimizer = optimizer_spec(o.optimizer);
   setup.request.backend = backend;

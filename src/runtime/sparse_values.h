@@ -2,7 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 
+#include "base/random.h"
 #include "ops/core/sparse.h"
 #include "schedule/schedule.h"
 
@@ -19,28 +21,50 @@ class SparseValues {
   // Calls `body(i, position)` for value `i`, which stands at `position` of the dense tensor.
   template <class Body>
   void each(const Body& body) const {
-    const SparseIndex index(index_, shape_.units(), active_);
+    const SparseIndex index(index_, shape_, active_);
     index.each([&](int64_t i, int64_t unit) {
       for (int64_t k = 0; k < shape_.block; ++k) {
         body(i * shape_.block + k, shape_.position(unit, k));
       }
     });
   }
-  void write_dense(float* dense) const;
+  // The dense tensor comes and goes in parts, those of the outputs of a block: `part` has room for
+  // one, of part_elements() numbers. Calls `write()` when the next stands there.
+  void write_dense(float* part, const std::function<void()>& write) const;
   // The units of the largest magnitudes: those that are not zero, when there are no more of them
-  // than may be active.
-  void take_largest(const float* dense, std::byte* scratch) const;
+  // than may be active. `read(p)` brings part p.
+  void take_largest(float* part, const std::function<void(int64_t)>& read,
+                    std::byte* scratch) const;
+  int64_t part_elements() const { return shape_.block * shape_.row; }
   // What came from a file is an index.
   bool is_valid() const;
+
+  // Positions that are active or have been, as `explored` notes (ops/mark_active.cpp).
+  int64_t count_explored(const std::byte* explored) const;
 
   float* values() const { return values_; }
 
  private:
+  void draw_in_groups(const RandomStream& random, int32_t* units) const;
   void set_units(int32_t* units) const;  // sorts them
 
+  // Calls `at(p)` before the first unit of part p, which may have none, and `body(i, place)` for
+  // value `i` that stands at a place of the part.
+  template <class At, class Body>
+  void each_by_parts(const At& at, const Body& body) const {
+    const int64_t elements = part_elements(), parts = shape_.outputs / shape_.block;
+    int64_t part = -1;
+    SparseIndex(index_, shape_, active_).each([&](int64_t i, int64_t unit) {
+      while (part < unit / shape_.row) at(++part);
+      for (int64_t k = 0; k < shape_.block; ++k) {
+        body(i * shape_.block + k, shape_.position(unit, k) - part * elements);
+      }
+    });
+    while (part < parts - 1) at(++part);
+  }
+
   SparseShape shape_;
-  int64_t elements_;  // of the dense tensor
-  int64_t active_;    // units
+  int64_t active_;  // units
   float* values_;
   uint8_t* index_;
 };

@@ -89,6 +89,15 @@ struct Position {
   }
 };
 
+double explored_share(const std::vector<Exploration>& weights) {
+  double explored = 0, positions = 0;
+  for (const Exploration& e : weights) {
+    explored += static_cast<double>(e.explored);
+    positions += static_cast<double>(e.positions);
+  }
+  return positions > 0 ? explored / positions : 0;
+}
+
 class Training {
  public:
   Training(const Setup& setup, const Plan& plan, const Watch& watch)
@@ -190,6 +199,7 @@ class Training {
     m.learning_rate = lr;
     m.test_loss = test_.loss;
     m.test_accuracy = test_.accuracy;
+    if (options_.sparse.explored) m.explored = explored_share(session_.weights().exploration());
     m.resident_bytes = resident_bytes();
     m.seconds = position_.seconds + seconds_since(begin_);
     position_.epoch_loss = 0;
@@ -273,6 +283,7 @@ class Training {
       report.weights_file = folder_.model_file();
       session_.weights().save(report.weights_file, false, {{"format", "thimble-model"}});
     }
+    report.explored = session_.weights().exploration();
     report.peak_rss_bytes = peak_resident_bytes();
     return report;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "base/bytes.h"
 #include "base/hash.h"
@@ -35,7 +36,8 @@ void check_entry(const SafetensorsReader& reader, const std::string& path, const
       if (shape.rank() < Shape::kMaxRank) shape.push_back(d);
     }
     require(
-        shape == wanted || !reader.has(name + kActive), path, ": tensor ", name,
+        shape == wanted || !(reader.has(name + kActive) || name.ends_with(kActive)), path,
+        ": tensor ", name,
         " is sparse, with other positions than this model has; use the run's model.safetensors, "
         "which is dense");
     require(entry.dtype == type && shape == wanted, path, ": tensor ", name, " is ", entry.dtype,
@@ -74,8 +76,13 @@ WeightStore::WeightStore(const Schedule& schedule, const MemoryPlan& plan, std::
     if (e.sparse()) {
       const auto index = static_cast<size_t>(schedule.find(buffer.name + kActive));
       e.index = arena + plan.blocks[static_cast<size_t>(plan.block_of_buffer[index])].offset;
+      if (const BufferId explored = schedule.find(buffer.name + kExplored); explored != kNoBuffer) {
+        const int32_t at = plan.block_of_buffer[static_cast<size_t>(explored)];
+        e.explored = arena + plan.blocks[static_cast<size_t>(at)].offset;
+      }
     }
-    e.is_index = buffer.type == ElementType::u8;
+    e.is_index = buffer.name.ends_with(kActive);
+    e.is_explored = buffer.name.ends_with(kExplored);
     ensure(!e.paged() || pages != nullptr, buffer.name, " waits in a file that is not there");
     entries_.push_back(e);
   }
@@ -106,14 +113,13 @@ void WeightStore::take_plain(const Entry& e) {
   pages_->wait(e.buffer->page);
 }
 
-// Free bytes, when the dense form of a sparse weight stands in those before.
-std::byte* WeightStore::behind_dense(const Entry& e) const {
-  return staging_ + round_up(e.buffer->dense.elements() * 4, kAlignment);
-}
-
 void WeightStore::initialise(uint64_t seed) {
   for (const Entry& e : entries_) {
     if (e.is_index) continue;
+    if (e.is_explored) {
+      std::memset(e.place, 0, static_cast<size_t>(e.bytes));
+      continue;
+    }
     if (e.sparse()) {
       initialise_sparse(e, seed);
       continue;
@@ -145,7 +151,7 @@ void WeightStore::save(const std::string& path, bool to_go_on,
     const bool dense = !to_go_on && e.sparse();
     const Shape& shape = dense ? e.buffer->dense : e.buffer->shape;
     layout.push_back({e.buffer->name,
-                      e.is_index ? "U8" : "F32",
+                      e.buffer->type == ElementType::u8 ? "U8" : "F32",
                       {shape.begin(), shape.end()},
                       dense ? shape.elements() * 4 : e.bytes});
   }
@@ -153,12 +159,13 @@ void WeightStore::save(const std::string& path, bool to_go_on,
   size_t next = 0;
   for (const Entry& e : entries_) {
     if (!to_go_on && !in_model(e)) continue;
-    const int64_t bytes = layout[next++].bytes;
+    const TensorEntry& entry = layout[next++];
     if (!to_go_on && e.sparse()) {
-      SparseValues(*e.buffer, e.place, e.index).write_dense(reinterpret_cast<float*>(staging_));
-      writer.write(staging_, bytes);
+      const SparseValues sparse(*e.buffer, e.place, e.index);
+      sparse.write_dense(reinterpret_cast<float*>(staging_),
+                         [&] { writer.write(staging_, sparse.part_elements() * 4); });
     } else {
-      writer.write(read_plain(e), bytes);
+      writer.write(read_plain(e), entry.bytes);
     }
   }
   writer.finish();
@@ -167,7 +174,7 @@ void WeightStore::save(const std::string& path, bool to_go_on,
 std::map<std::string, std::string> WeightStore::load(const std::string& path, bool to_go_on) {
   const SafetensorsReader reader(path);
   for (const Entry& e : entries_) {
-    if (!to_go_on && e.optimizer()) continue;
+    if (!to_go_on && (e.optimizer() || e.is_explored)) continue;
     const bool dense = !to_go_on && !reader.has(e.buffer->name + (e.is_index ? "" : kActive));
     if (e.is_index && dense) continue;  // came with its values
     e.sparse() && dense ? load_dense(e, reader, path) : load_plain(e, reader, path);
@@ -183,22 +190,37 @@ void WeightStore::load_dense(const Entry& e, const SafetensorsReader& reader,
                              const std::string& path) {
   const Shape& shape = e.buffer->dense;
   check_entry(reader, path, e.buffer->name, shape);
-  auto* dense = reinterpret_cast<float*>(staging_);
-  reader.read(e.buffer->name, dense, shape.elements() * 4);
-  check_finite(dense, shape.elements(), path, e.buffer->name);
-  SparseValues(*e.buffer, e.place, e.index).take_largest(dense, behind_dense(e));
+  const SparseValues sparse(*e.buffer, e.place, e.index);
+  auto* part = reinterpret_cast<float*>(staging_);
+  const int64_t elements = sparse.part_elements();
+  const auto read = [&](int64_t p) {
+    reader.read_part(e.buffer->name, p * elements * 4, part, elements * 4);
+    check_finite(part, elements, path, e.buffer->name);
+  };
+  sparse.take_largest(part, read, staging_ + round_up(elements * 4, kAlignment));
 }
 
 void WeightStore::load_plain(const Entry& e, const SafetensorsReader& reader,
                              const std::string& path) {
-  check_entry(reader, path, e.buffer->name, e.buffer->shape, e.is_index ? "U8" : "F32");
+  const bool bytes = e.buffer->type == ElementType::u8;
+  check_entry(reader, path, e.buffer->name, e.buffer->shape, bytes ? "U8" : "F32");
   std::byte* plain = plain_place(e);
   reader.read(e.buffer->name, plain, e.bytes);
-  if (!e.is_index) {
+  if (!bytes) {
     check_finite(reinterpret_cast<const float*>(plain), e.buffer->shape.elements(), path,
                  e.buffer->name);
   }
   take_plain(e);
+}
+
+std::vector<Exploration> WeightStore::exploration() const {
+  std::vector<Exploration> layers;
+  for (const Entry& e : entries_) {
+    if (e.explored == nullptr) continue;
+    layers.push_back({e.buffer->name, e.buffer->dense.elements(), e.buffer->shape.elements(),
+                      SparseValues(*e.buffer, e.place, e.index).count_explored(e.explored)});
+  }
+  return layers;
 }
 
 }  // namespace thimble

@@ -9,6 +9,7 @@
 #include "memory/plan.h"
 #include "runtime/safetensors.h"
 #include "schedule/schedule.h"
+#include "thimble/thimble.h"
 
 namespace thimble {
 
@@ -32,6 +33,9 @@ class WeightStore {
   // has another shape.
   std::map<std::string, std::string> load(const std::string& path, bool to_go_on);
 
+  // Of sparse weights, where it is noted which of their positions were ever active.
+  std::vector<Exploration> exploration() const;
+
  private:
   struct Entry {
     const Buffer* buffer = nullptr;
@@ -39,14 +43,17 @@ class WeightStore {
     std::byte* place = nullptr;          // of a page: free bytes that it passes through
     const Transfer* transfer = nullptr;  // null: the tensor is plain there
     bool sparse() const { return buffer->dense.rank() > 0; }
-    std::byte* index = nullptr;  // of a sparse one; its own entry comes behind
+    std::byte* index = nullptr;     // of a sparse one; it has an entry of its own, as has
+    std::byte* explored = nullptr;  // what notes its active positions, null where nothing does
     bool is_index = false;
+    bool is_explored = false;
     bool paged() const { return buffer->page != kNoPage; }
     bool optimizer() const { return buffer->category == Category::optimizer; }
   };
 
-  bool in_model(const Entry& entry) const { return !entry.optimizer() && !entry.is_index; }
-  std::byte* behind_dense(const Entry& entry) const;
+  bool in_model(const Entry& entry) const {
+    return !entry.optimizer() && !entry.is_index && !entry.is_explored;
+  }
   void initialise_sparse(const Entry& entry, uint64_t seed);
   void load_dense(const Entry& entry, const SafetensorsReader& reader, const std::string& path);
   void load_plain(const Entry& entry, const SafetensorsReader& reader, const std::string& path);

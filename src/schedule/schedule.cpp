@@ -51,6 +51,7 @@ class Lowering {
       buffer.init = tensor.init;
       buffer.dense = tensor.dense;
       buffer.block = tensor.block;
+      buffer.group = tensor.group;
       schedule_.buffers.push_back(std::move(buffer));
       if (tensor.role == Role::data || tensor.role == Role::metric) {
         layouts_[t] = plain_layout(tensor.shape);

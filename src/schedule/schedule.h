@@ -40,6 +40,7 @@ struct Buffer {
   Init init;                // of weights and statistics
   Shape dense;              // of a sparse weight, as in Tensor
   int64_t block = 1;
+  int64_t group = 1;
 };
 
 using BufferId = int32_t;

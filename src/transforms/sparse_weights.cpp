@@ -1,6 +1,7 @@
 #include "transforms/sparse_weights.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <map>
 #include <numeric>
@@ -14,8 +15,6 @@
 namespace thimble {
 namespace {
 
-constexpr int64_t kBlock = 16;
-
 void require_one_of(const std::vector<std::string>& names, const std::string& came,
                     const char* what) {
   require(std::find(names.begin(), names.end(), came) != names.end(), "sparse.", what, " is \"",
@@ -27,11 +26,23 @@ void check(const SparseWeights& how) {
           ", needed more than 0 and less than 1");
   require_one_of(sparse_methods(), how.method, "method");
   require_one_of(sparse_distributions(), how.distribution, "distribution");
-  require_one_of(sparse_formats(), how.format, "format");
+  if (const auto groups = groups_of(how.format)) {
+    require(std::abs(how.sparsity - groups->sparsity()) < 1e-6, "sparse.format is ", how.format,
+            ", which leaves ", groups->sparsity(), " of the positions out, and sparse.sparsity is ",
+            how.sparsity, "; give sparse.sparsity ", groups->sparsity(), ", or 0");
+  } else {
+    const std::vector<std::string> names = sparse_formats();
+    require(std::find(names.begin(), names.end(), how.format) != names.end(), "sparse.format is \"",
+            how.format, "\", needed ", joined(names), " or N:M, such as 2:4",
+            did_you_mean(how.format, names));
+  }
   require(how.every > 0, "sparse.every is ", how.every, ", needed 1 step or more");
   require(how.until >= 0, "sparse.until is ", how.until, ", needed a step or 0");
   require(how.drop > 0 && how.drop < 1, "sparse.drop is ", how.drop,
           ", needed more than 0 and less than 1");
+  require(how.gradient >= 0, "sparse.gradient is ", how.gradient, ", needed 0 or more");
+  require(how.method != "static" || !how.explored,
+          "sparse.explored needs positions that change, and sparse.method is static");
 }
 
 // Of nodes that may have a sparse weight, which is their input 1.
@@ -59,13 +70,10 @@ bool is_pointwise(const Node& node) {
   return all("kernel", 1) && all("stride", 1) && all("dilation", 1) && all("padding", 0);
 }
 
-Attributes shape_attributes(const Shape& dense, int64_t block) {
-  return {{"shape", std::vector<int64_t>{dense.begin(), dense.end()}}, {"block", block}};
-}
-
 class Rewriter {
  public:
-  Rewriter(const Graph& from, const SparseWeights& how) : from_(from), how_(how) {
+  Rewriter(const Graph& from, const SparseWeights& how)
+      : from_(from), how_(how), groups_(groups_of(how.format)) {
     to_ = from;
     to_.nodes.clear();
   }
@@ -76,7 +84,7 @@ class Rewriter {
     std::vector<Shape> shapes;
     for (size_t n : layers) shapes.push_back(from_.tensor(from_.nodes[n].inputs[1]).shape);
     const std::vector<double> densities =
-        layer_densities(shapes, 1 - how_.sparsity, how_.distribution);
+        layer_densities(shapes, 1 - how_.sparsity, groups_ ? "uniform" : how_.distribution);
     size_t layer = 0;
     for (size_t n = 0; n < from_.nodes.size(); ++n) {
       Node node = from_.nodes[n];
@@ -86,41 +94,51 @@ class Rewriter {
       }
       to_.nodes.push_back(std::move(node));
     }
+    require(!groups_ || has_sparse_weights(to_), from_.name,
+            " has no layer whose input channels come in ", how_.format);
     verify(to_);
     return std::move(to_);
   }
 
  private:
+  // As in RigL: so many are left out, rounded down. In groups, equally many of each.
+  int64_t count_active(const SparseShape& sparse, double density) const {
+    if (groups_) return sparse.groups() * groups_->active;
+    const auto units = static_cast<double>(sparse.units());
+    const auto left_out = static_cast<int64_t>((1 - density) * units + 1e-9);
+    return std::max<int64_t>(1, sparse.units() - left_out);
+  }
+
   void make_sparse(Node& node, double density) {
     const TensorId weight = node.inputs[1];
     const Shape dense = to_.tensor(weight).shape;
-    const bool blocks = how_.format == "blocks" && dense[0] % kBlock == 0;
-    const int64_t block = blocks ? kBlock : 1;
-    const SparseShape sparse(dense, block);
-    const int64_t units = sparse.units();
-    // As in RigL: so many are left out, rounded down.
-    const auto left_out = static_cast<int64_t>((1 - density) * static_cast<double>(units) + 1e-9);
-    const int64_t active = std::max<int64_t>(1, units - left_out);
+    if (groups_ && dense[1] % groups_->size != 0) return;
+    const bool blocks = how_.format == "blocks" && dense[0] % kSparseBlock == 0;
+    const int64_t block = blocks ? kSparseBlock : 1;
+    const SparseShape sparse(dense, block, groups_ ? groups_->size : 1);
+    const int64_t units = sparse.units(), active = count_active(sparse, density);
     if (active == units) return;  // an index of everything would only cost
     Tensor& tensor = to_.tensor(weight);
     tensor.dense = dense;
     tensor.block = block;
+    tensor.group = sparse.group;
     tensor.shape = {active * block};
+    const Attributes attributes = attributes_of_sparse(tensor);
     if (!is_normalised(node.outputs[0])) {
       tensor.init.value *= std::sqrt(static_cast<double>(units) / static_cast<double>(active));
     }
     const std::string name = tensor.name;
-    Tensor index{name + kActive, {index_bytes(units, active)}, ElementType::u8, Role::statistic, {},
-                 false};
+    Tensor index{
+        name + kActive, {index_bytes(sparse, active)}, ElementType::u8, Role::statistic, {}, false};
     const TensorId where = to_.add_tensor(std::move(index));
     if (blocks && is_pointwise(node)) {
       node.op = "sparse_conv2d";
-      node.attributes = shape_attributes(dense, block);
+      node.attributes = attributes;
       node.inputs = {node.inputs[0], weight, where};
       return;
     }
-    const TensorId out = append_node(to_, Phase::forward, "densify", name, {weight, where},
-                                     shape_attributes(dense, block))[0];
+    const TensorId out =
+        append_node(to_, Phase::forward, "densify", name, {weight, where}, attributes)[0];
     to_.tensor(out).role = Role::expanded;
     to_.tensor(out).name = name + " dense";
     node.inputs[1] = out;
@@ -138,6 +156,7 @@ class Rewriter {
 
   const Graph& from_;
   const SparseWeights& how_;
+  std::optional<Groups> groups_;
   Graph to_;
 };
 
@@ -149,9 +168,26 @@ double erk_factor(const Shape& layer) {
 
 }  // namespace
 
-std::vector<std::string> sparse_methods() { return {"static", "set", "rigl"}; }
+std::vector<std::string> sparse_methods() { return {"static", "set", "rigl", "mest"}; }
 std::vector<std::string> sparse_distributions() { return {"uniform", "erk"}; }
 std::vector<std::string> sparse_formats() { return {"positions", "blocks"}; }
+
+std::optional<Groups> groups_of(const std::string& format) {
+  const size_t colon = format.find(':');
+  if (colon == std::string::npos) return std::nullopt;
+  const auto number = [](std::string_view text) {
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc() && end == text.data() + text.size() ? value : 0;
+  };
+  const std::string_view text = format;
+  const Groups groups = {number(text.substr(0, colon)), number(text.substr(colon + 1))};
+  const bool possible = groups.active > 0 && groups.active < groups.size;
+  require(possible && is_group(groups.size), "sparse.format is \"", format,
+          "\"; N:M, such as 2:4 or 1:8, needs 0 < N < M, and an M that is a power of two up to ",
+          kLargestGroup);
+  return groups;
+}
 
 std::vector<double> layer_densities(const std::vector<Shape>& layers, double density,
                                     const std::string& distribution) {
@@ -235,8 +271,8 @@ namespace {
 
 // `rest`: the inputs behind those that the gradient is had from: the dense one, from which that of
 // the values is gathered, or what a layer without a dense weight makes it from.
-void add_candidates(Graph& graph, const Node& update, const Tensor& weight,
-                    const Attributes& change, const std::vector<TensorId>& rest) {
+void add_growth_candidates(Graph& graph, const Node& update, const Tensor& weight,
+                           const Attributes& change, const std::vector<TensorId>& rest) {
   const auto maker = std::find_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node& n) {
     return !n.outputs.empty() && n.outputs[0] == update.inputs[1];
   });
@@ -251,43 +287,92 @@ void add_candidates(Graph& graph, const Node& update, const Tensor& weight,
               update.name, inputs, attributes);
 }
 
+// What changes one layer's positions.
+class LayerChange {
+ public:
+  LayerChange(Graph& graph, const SparseWeights& how, const Node& update)
+      : graph_(graph),
+        how_(how),
+        update_(update),
+        weight_(graph.tensor(update.inputs[0])),
+        active_(graph.find(weight_.name + kActive)),
+        counter_(graph.find("counter")),
+        attributes_(attributes_of_sparse(weight_)) {
+    attributes_.set("every", how.every);
+    attributes_.set("until", how.until);
+    attributes_.set("drop", how.drop);
+    most_ = most_replaced(attributes_, weight_.shape.elements() / weight_.block);
+  }
+
+  void add(int64_t layer) {
+    if (most_ == 0) return;
+    std::vector<TensorId> inputs = {active_, counter_, kNoTensor, kNoTensor, update_.inputs[0]};
+    if (how_.method == "rigl") {
+      inputs[2] = add_candidates("growth");
+      add_growth_candidates(graph_, update_, weight_, attributes_, {active_, counter_, inputs[2]});
+    }
+    if (how_.method == "mest") inputs[3] = add_drop_candidates();
+    for (TensorId t : update_.updates) {
+      if (graph_.tensor(t).role == Role::optimizer) inputs.push_back(t);
+    }
+    if (how_.explored) mark();
+    Attributes attributes = attributes_;
+    attributes.set("layer", layer);
+    append_node(graph_, Phase::finish, "drop_grow", update_.name, inputs, attributes);
+  }
+
+ private:
+  TensorId add_candidates(const char* what) {
+    const Shape shape = {most_};
+    return graph_.add_tensor({str_cat(what, " candidates.", weight_.name),
+                              shape,
+                              ElementType::i32,
+                              Role::accumulator,
+                              {},
+                              false});
+  }
+
+  // In front of the optimizer's step: of weights and the gradient at them.
+  TensorId add_drop_candidates() {
+    const TensorId drops = add_candidates("drop");
+    Attributes attributes = attributes_;
+    attributes.set("gradient", how_.gradient);
+    append_node(graph_, Phase::update, "drop_candidates", update_.name,
+                {update_.inputs[0], update_.inputs[1], counter_, drops}, attributes);
+    const auto step = std::find(graph_.nodes.begin(), graph_.nodes.end(), update_);
+    std::rotate(step, graph_.nodes.end() - 1, graph_.nodes.end());
+    return drops;
+  }
+
+  void mark() {
+    const Shape shape = {explored_bytes(sparse_shape(weight_))};
+    const TensorId explored = graph_.add_tensor(
+        {weight_.name + kExplored, shape, ElementType::u8, Role::statistic, {}, false});
+    Attributes attributes = attributes_;
+    attributes.set("values", weight_.shape.elements());
+    append_node(graph_, Phase::finish, "mark_active", update_.name, {active_, counter_, explored},
+                attributes);
+  }
+
+  Graph& graph_;
+  const SparseWeights& how_;
+  const Node& update_;
+  const Tensor weight_;
+  const TensorId active_, counter_;
+  Attributes attributes_;
+  int64_t most_ = 0;
+};
+
 }  // namespace
 
 Graph with_changing_positions(const Graph& training, const SparseWeights& how) {
-  check(how);
   Graph graph = training;
-  const TensorId counter = graph.find("counter");
-  ensure(counter != kNoTensor, graph.name, " counts no steps");
+  ensure(graph.find("counter") != kNoTensor, graph.name, " counts no steps");
   int64_t layer = 0;
   for (const Node& update : training.nodes) {
     if (update.phase != Phase::update || !moves_weights(find_op(update.op))) continue;
-    const TensorId weight = update.inputs[0];
-    const Tensor& tensor = training.tensor(weight);
-    if (tensor.dense.rank() == 0) continue;
-    ++layer;
-    const TensorId active = graph.find(tensor.name + kActive);
-    Attributes attributes = shape_attributes(tensor.dense, tensor.block);
-    attributes.set("every", how.every);
-    attributes.set("until", how.until);
-    attributes.set("drop", how.drop);
-    const int64_t most = most_replaced(attributes, tensor.shape.elements() / tensor.block);
-    if (most == 0) continue;
-    TensorId candidates = kNoTensor;
-    if (how.method == "rigl") {
-      candidates = graph.add_tensor({str_cat("growth candidates.", tensor.name),
-                                     {most},
-                                     ElementType::i32,
-                                     Role::accumulator,
-                                     {},
-                                     false});
-      add_candidates(graph, update, tensor, attributes, {active, counter, candidates});
-    }
-    std::vector<TensorId> inputs = {active, counter, candidates, weight};
-    for (TensorId t : update.updates) {
-      if (training.tensor(t).role == Role::optimizer) inputs.push_back(t);
-    }
-    attributes.set("layer", layer);
-    append_node(graph, Phase::finish, "drop_grow", update.name, inputs, attributes);
+    if (training.tensor(update.inputs[0]).dense.rank() == 0) continue;
+    LayerChange(graph, how, update).add(++layer);
   }
   std::stable_partition(graph.nodes.begin(), graph.nodes.end(),
                         [](const Node& n) { return n.phase != Phase::finish; });
@@ -299,7 +384,9 @@ const Technique& technique_sparse_weights() {
   static const Technique technique = {
       .name = "sparse_weights",
       .summary = "Weights, gradients and momentum exist at active positions only (--sparsity)",
-      .paper = "SET, arXiv 1707.04780; RigL, 1911.11134",
+      .paper =
+          "SET, arXiv 1707.04780; RigL, 1911.11134; MEST, 2110.14032; ITOP, 2102.02887; N:M, "
+          "2104.08378",
       .promise = [](const Graph&) { return Promise::approximate; }};
   return technique;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,23 +11,35 @@ namespace thimble {
 // How weights are made sparse, and how their active positions change while they train.
 struct SparseWeights {
   double sparsity = 0;               // share of the positions that are not active, in [0, 1)
-  std::string method = "rigl";       // static | set | rigl
+  std::string method = "rigl";       // static | set | rigl | mest
   std::string distribution = "erk";  // uniform | erk: how layers share the active positions
-  std::string format = "positions";  // positions | blocks (of 16 neighbouring outputs)
+  std::string format = "positions";  // positions | blocks (of 16 neighbouring outputs) | N:M
   int64_t every = 100;               // steps between changes
   int64_t until = 0;                 // from this step on nothing changes; 0: there is none
   double drop = 0.3;                 // share of a layer's active positions that the first replaces
+  double gradient = 1;               // mest: what a gradient counts beside a magnitude
+  bool explored = false;             // note which positions were ever active
 };
 
 // Names that the fields take.
 std::vector<std::string> sparse_methods();
 std::vector<std::string> sparse_distributions();
-std::vector<std::string> sparse_formats();
+std::vector<std::string> sparse_formats();  // beside N:M
+
+// "2:4": of each 4 neighbouring input channels, at the same tap of the kernel, 2 are active.
+struct Groups {
+  int64_t active = 0, size = 0;
+  double sparsity() const { return 1 - static_cast<double>(active) / static_cast<double>(size); }
+};
+// Nothing for another format. Throws UserError for an N:M that cannot be.
+std::optional<Groups> groups_of(const std::string& format);
 
 // Convolutions and linear layers of a forward graph get sparse weights: values and an index of
 // active positions are what is kept from step to step, and a node `densify` writes a weight out for
 // the layer that reads it. Dense stay: the first convolution, those in groups (depthwise), biases
-// and normalisation. Throws UserError when the settings make no sense for this network.
+// and normalisation. N:M is the same share in each layer; there layers stay dense as well whose
+// input channels M does not divide. Throws UserError when the settings make no sense for this
+// network.
 Graph with_sparse_weights(const Graph& forward, const SparseWeights& how);
 bool has_sparse_weights(const Graph& graph);
 // "`method`, 235000 of 2350000 positions active"

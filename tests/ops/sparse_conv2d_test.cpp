@@ -12,7 +12,7 @@ namespace {
 
 OpCase pointwise_case(const Shape& src, int64_t outputs, const std::vector<int64_t>& units) {
   const Shape dense{outputs, src[1], 1, 1};
-  const std::vector<uint8_t> index = index_of(units, SparseShape(dense, 16).units());
+  const std::vector<uint8_t> index = index_of(units, SparseShape(dense, 16, 1));
   return {.inputs = {f32(src),
                      f32({std::ssize(units) * 16}),
                      {{std::ssize(index)}, ElementType::u8, exactly(as_doubles(index)), false}},

@@ -186,5 +186,41 @@ TEST(Browser, FrontierShowsEveryPoint) {
             "40.0 MiB24.0 MiB15.0 ms1.50xsame_mathmicrobatch: 2 of 8 \xE2\x97\x80 fits the budget");
 }
 
+TEST(Browser, AStackHasABarForEachConfigurationAndARowOfItsFigures) {
+  NEEDS_BROWSER();
+  StackStep first, second, none;
+  first.name = "C1";
+  first.title = "all of it";
+  first.plan = made_up_plan(0);
+  first.peak_rss_bytes = mebibytes(79);
+  first.source_bytes = mebibytes(790);
+  second = first;
+  second.name = "C2";
+  second.title = "<b>less</b>";
+  second.peak_rss_bytes = mebibytes(7.9);
+  second.seconds_per_image = 0.0125;
+  second.accuracy = 0.875;
+  none.name = "C3";
+  none.problem = "no such data";
+  const std::string document = document_of(
+      stack_html({first, second, none}, "a stack"),
+      note("pieces", "document.querySelectorAll('.track span').length") +
+          note("less", "byId('figures').textContent") +
+          note("row", "byId('rows').rows[1].textContent") +
+          note("none", "byId('bars').lastChild.textContent") + "byId('ratio').click();" +
+          note("width",
+               "Math.round(10 * document.querySelectorAll('.track')[1].clientWidth / "
+               "[...document.querySelectorAll('.track')[1].children].reduce("
+               "(sum, p) => sum + p.getBoundingClientRect().width, 0))"));
+  EXPECT_EQ(attribute(document, "data-errors"), "0");
+  EXPECT_EQ(attribute(document, "data-pieces"), "16");  // of fixed and seven categories, twice
+  EXPECT_NE(attribute(document, "data-less").find("100x"), std::string::npos);
+  const std::string row = attribute(document, "data-row");
+  EXPECT_NE(row.find("&lt;b&gt;less&lt;/b&gt;"), std::string::npos) << row;
+  EXPECT_NE(row.find("12.5 ms23,508,0322,350,8030.8750bit_exact"), std::string::npos) << row;
+  EXPECT_EQ(attribute(document, "data-none"), "no such data");
+  EXPECT_EQ(attribute(document, "data-width"), "100");  // by bytes: a tenth of the track
+}
+
 }  // namespace
 }  // namespace thimble::report_test

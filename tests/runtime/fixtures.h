@@ -1,5 +1,7 @@
 #pragma once
 
+#include <filesystem>
+#include <functional>
 #include <string>
 
 #include "base/random.h"
@@ -29,6 +31,24 @@ inline void write_bars(const std::string& folder, uint32_t train, uint32_t test)
   };
   write("/train", train, 1);
   write("/t10k", test, 2);
+}
+
+// Runs `thimble` with a line of training that writes the folder `run`, each time a little longer
+// before SIGKILL than the last, until it ends by itself. Returns how often it was killed.
+inline int kill_until_done(
+    const std::string& line, const std::string& run, double seconds,
+    const std::function<void()>& after_each = [] {}) {
+  int killed = 0;
+  for (; killed < 100; seconds *= 1.15, ++killed) {
+    const bool resume = std::filesystem::exists(run + "/checkpoint.safetensors");
+    const cli_test::Finished f = cli_test::shell(
+        str_cat("timeout -s KILL ", seconds, " $thimble ", line, resume ? " --resume" : ""));
+    after_each();
+    if (f.exit_code == 137) continue;
+    EXPECT_EQ(f.exit_code, 0) << f.err;
+    break;
+  }
+  return killed;
 }
 
 }  // namespace thimble::runtime_test

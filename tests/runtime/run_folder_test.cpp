@@ -24,8 +24,8 @@ auto fields(const ModelChoice& choice) {
   return std::tie(a, b, c, d, e, f, g, h, i, j);
 }
 auto fields(const SparseChoice& choice) {
-  const auto& [a, b, c, d, e, f, g] = choice;
-  return std::tie(a, b, c, d, e, f, g);
+  const auto& [a, b, c, d, e, f, g, h, i] = choice;
+  return std::tie(a, b, c, d, e, f, g, h, i);
 }
 auto fields(const PatchChoice& choice) {
   const auto& [a, b, c, d] = choice;
@@ -61,7 +61,7 @@ TrainOptions unusual_options(const std::string& run_folder) {
              "group",
              1e-300,
              {{"a", "1"}, {"b/c.d", "\xc3\xa4\n"}}};
-  o.sparse = {0.9, "set", "uniform", "blocks", 7, 0.6, 0.2};
+  o.sparse = {0.9, "set", "uniform", "blocks", 7, 0.6, 0.2, 0.5, true};
   o.patches = {224, 192, 16, "mean"};
   o.data = {"/data/x y", true, 4, true, (int64_t{1} << 62) + 1};
   o.optimizer = {"adamw",   0.1,    true, 5e-4,    {{"beta1", "0.8"}},
@@ -101,8 +101,8 @@ TEST(RunFolder, EveryOptionComesBack) {
   folder.create();
   TrainOptions options = unusual_options(dir / "run");
   options.resume = true;
-  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<48>());
-  static_assert(std::tuple_size_v<decltype(fields(options))> == 48);
+  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<50>());
+  static_assert(std::tuple_size_v<decltype(fields(options))> == 50);
   folder.write_options(options);
   options.resume = false;  // belongs to the call
   EXPECT_EQ(fields(folder.read_options()), fields(options));

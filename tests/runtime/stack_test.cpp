@@ -40,7 +40,10 @@ TEST(Stack, QuickAndAccuracyAreMergedIntoTheOptions) {
   EXPECT_EQ(whole[0].training.model.height, 128);
   EXPECT_EQ(whole[0].training.epochs, 12);
   EXPECT_EQ(whole[5].training.patches.height, 128);
-  EXPECT_EQ(whole[5].training.model.height, 32);
+  EXPECT_EQ(whole[5].training.model.height, 64);
+  EXPECT_EQ(whole[5].training.budget_bytes, 26 << 20);
+  EXPECT_EQ(whole[0].training.allow, (std::vector<std::string>{"bf16"}));
+  EXPECT_TRUE(whole[5].training.allow.empty());
   EXPECT_EQ(quick[0].options.model.height, 64);
   EXPECT_EQ(quick[0].options.model.name, "resnet50");
   EXPECT_EQ(quick[0].source_bytes, 0);

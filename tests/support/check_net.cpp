@@ -31,14 +31,17 @@ Draw draw_of(const Tensor& t, int64_t classes) {
 std::vector<double> drawn_index(const Graph& graph, const Tensor& index, uint64_t seed) {
   const std::string of = index.name.substr(0, index.name.size() - std::string(kActive).size());
   const Tensor& weight = graph.tensor(graph.find(of));
-  const int64_t units = SparseShape(weight.dense, weight.block).units();
-  std::vector<int64_t> active(static_cast<size_t>(weight.shape.elements() / weight.block));
-  const Permutation permutation(units, seed, 0);
-  for (size_t i = 0; i < active.size(); ++i) {
-    active[i] = permutation.permuted(static_cast<int64_t>(i));
+  const SparseShape shape = sparse_shape(weight);
+  const int64_t groups = shape.group > 1 ? shape.groups() : 1;
+  const int64_t size = shape.units() / groups;
+  const int64_t each = weight.shape.elements() / weight.block / groups;
+  std::vector<int64_t> active;
+  for (int64_t g = 0; g < groups; ++g) {
+    const Permutation permutation(size, seed, static_cast<uint64_t>(g));
+    for (int64_t i = 0; i < each; ++i) active.push_back(g * size + permutation.permuted(i));
   }
   std::sort(active.begin(), active.end());
-  return as_doubles(index_of(active, units));
+  return as_doubles(index_of(active, shape));
 }
 
 }  // namespace

@@ -8,10 +8,10 @@
 namespace thimble {
 
 // The bytes of an index of these units, which ascend.
-inline std::vector<uint8_t> index_of(const std::vector<int64_t>& units, int64_t all) {
+inline std::vector<uint8_t> index_of(const std::vector<int64_t>& units, const SparseShape& shape) {
   const auto count = static_cast<int64_t>(units.size());
-  std::vector<uint8_t> bytes(static_cast<size_t>(index_bytes(all, count)));
-  const MutableSparseIndex index(bytes.data(), all, count);
+  std::vector<uint8_t> bytes(static_cast<size_t>(index_bytes(shape, count)));
+  const MutableSparseIndex index(bytes.data(), shape, count);
   size_t next = 0;
   index.write([&] { return units[next++]; });
   return bytes;
@@ -28,10 +28,11 @@ inline std::vector<int64_t> every(int64_t step, int64_t first, int64_t all) {
   return units;
 }
 
-inline std::vector<int64_t> units_of(const std::vector<double>& bytes, int64_t all, int64_t count) {
+inline std::vector<int64_t> units_of(const std::vector<double>& bytes, const SparseShape& shape,
+                                     int64_t count) {
   const std::vector<uint8_t> raw(bytes.begin(), bytes.end());
   std::vector<int64_t> units;
-  SparseIndex(raw.data(), all, count).each([&](int64_t, int64_t unit) { units.push_back(unit); });
+  SparseIndex(raw.data(), shape, count).each([&](int64_t, int64_t unit) { units.push_back(unit); });
   return units;
 }
 

@@ -335,20 +335,9 @@ TEST_F(Offloaded, KilledItGoesOnToTheSameWeightsAndLeavesNoFile) {
       line("run") + str_cat(" --budget ", budget_, " --offload ", dir_ / "pages");
   const Finished whole = cli_test::thimble(line("whole"));
   ASSERT_EQ(whole.exit_code, 0) << whole.err;
-  int killed = 0;
-  double limit = 0.05;
-  for (int attempt = 0; attempt < 100; ++attempt, limit *= 1.15) {
-    const bool resume = std::filesystem::exists(dir_ / "run/checkpoint.safetensors");
-    const Finished f = cli_test::shell(
-        str_cat("timeout -s KILL ", limit, " $thimble ", arguments, resume ? " --resume" : ""));
+  const int killed = runtime_test::kill_until_done(arguments, dir_ / "run", 0.05, [&] {
     EXPECT_TRUE(std::filesystem::is_empty(dir_ / "pages"));
-    if (f.exit_code == 137) {
-      ++killed;
-      continue;
-    }
-    ASSERT_EQ(f.exit_code, 0) << f.err;
-    break;
-  }
+  });
   EXPECT_GT(killed, 2);
   EXPECT_TRUE(read_file(dir_ / "whole/model.safetensors") ==
               read_file(dir_ / "run/model.safetensors"));

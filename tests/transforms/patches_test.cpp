@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <regex>
 
 #include "ops/core/builder.h"
 #include "runtime/fixtures.h"
@@ -226,6 +229,42 @@ TEST_F(PatchRun, EndsInTheSameBitsWhenItIsResumed) {
     EXPECT_TRUE(train(o).trained);
     EXPECT_EQ(data_test::read_file(o.run_folder + "/model.safetensors"), whole) << loss;
   }
+}
+
+TEST_F(PatchRun, KilledWithAPartOfAPictureInMemoryItGoesOnToTheSameBits) {
+  const std::string model =
+      " --model mobilenet_v1_patch --width 0.25 --norm group --batch 2 --patches-of 64x96 "
+      "--patch-loss mean --threads 2 --json --data " +
+      dir_ / "data";
+  const auto plan = [&](const std::string& budget) {
+    return nlohmann::json::parse(cli_test::thimble("plan" + model + " --budget " + budget).out);
+  };
+  const int64_t smallest = plan("1MiB")["smallest_budget_bytes"];
+  const std::string budget = str_cat(smallest);
+  // More parts than the batch has pictures.
+  std::smatch parts;
+  const std::string techniques = plan(budget)["techniques"].dump();
+  ASSERT_TRUE(std::regex_search(techniques, parts, std::regex("microbatch: ([0-9]+) of")))
+      << techniques;
+  EXPECT_GT(std::stoi(parts[1]), 2);
+  const auto line = [&](const std::string& run) {
+    return "train" + model + " --budget " + budget +
+           " --epochs 4 --flip --checkpoint-every 1 --run " + dir_ / run;
+  };
+  // At the edge of a budget a run that begins anew may be planned in other parts, as its process
+  // and what else the machine does are measured: both go on from one first checkpoint, which keeps
+  // them.
+  double seconds = 0.25;
+  for (; !std::filesystem::exists(dir_ / "run/checkpoint.safetensors"); seconds *= 1.4) {
+    ASSERT_LT(seconds, 10);
+    cli_test::shell(str_cat("timeout -s KILL ", seconds, " $thimble ", line("run")));
+  }
+  std::filesystem::copy(dir_ / "run", dir_ / "whole");
+  const cli_test::Finished whole = cli_test::thimble(line("whole") + " --resume");
+  ASSERT_EQ(whole.exit_code, 0) << whole.err;
+  EXPECT_GT(runtime_test::kill_until_done(line("run"), dir_ / "run", seconds / 2), 1);
+  EXPECT_TRUE(data_test::read_file(dir_ / "whole/model.safetensors") ==
+              data_test::read_file(dir_ / "run/model.safetensors"));
 }
 
 TEST_F(PatchRun, EvalReadsTheRun) {

@@ -7,7 +7,6 @@
 
 #include "base/random.h"
 #include "ops/core/kernel.h"
-#include "ops/core/op.h"
 #include "ops/core/sparse.h"
 
 // When and how the positions of a sparse weight change: every so many steps, a falling share of its
@@ -16,17 +15,20 @@
 
 namespace thimble {
 
-// The attributes of ops that take part, beside "shape" and "block".
-inline std::vector<AttributeSpec> change_attributes() {
-  return {{"every", int64_t{100}, "steps between changes"},
-          {"until", int64_t{0}, "from this step on nothing changes; 0: there is none"},
-          {"drop", 0.3, "share of the active units that the first change replaces"}};
+// The attributes of ops that take part.
+inline std::vector<AttributeSpec> changing_attributes(int64_t usual_block = 1) {
+  std::vector<AttributeSpec> specs = sparse_attributes(usual_block);
+  specs.push_back({"every", int64_t{100}, "steps between changes"});
+  specs.push_back({"until", int64_t{0}, "from this step on nothing changes; 0: there is none"});
+  specs.push_back({"drop", 0.3, "share of the active units that the first change replaces"});
+  return specs;
 }
 
-// The most that one change replaces.
+// The most that one change replaces: in groups (N:M), one of each, so that N stays.
 inline int64_t most_replaced(const Attributes& a, int64_t active) {
-  const int64_t inactive = sparse_shape(a).units() - active;
-  return std::min(static_cast<int64_t>(a.real("drop") * static_cast<double>(active)), inactive);
+  const SparseShape shape = sparse_shape(a);
+  const auto share = static_cast<int64_t>(a.real("drop") * static_cast<double>(active));
+  return std::min({share, shape.units() - active, shape.group > 1 ? shape.groups() : share});
 }
 
 // Units that the change in this step replaces; 0 where there is none.
@@ -81,6 +83,33 @@ class Largest {
   int64_t count_ = 0;
 };
 
+// Offers `largest` the best of each `group` neighbours, where they come in order; 1: all of them.
+template <class T>
+class BestOfGroups {
+ public:
+  BestOfGroups(Largest<T>& largest, int64_t group) : largest_(largest), group_(group) {}
+
+  void offer(T score, int64_t number) {
+    if (number >= end_) {
+      finish();
+      end_ = (number / group_ + 1) * group_;
+    } else if (!(score > score_)) {
+      return;
+    }
+    score_ = score;
+    number_ = number;
+  }
+  void finish() {
+    if (number_ >= 0) largest_.offer(score_, static_cast<int32_t>(number_));
+    number_ = -1;
+  }
+
+ private:
+  Largest<T>& largest_;
+  int64_t group_, end_ = 0, number_ = -1;
+  T score_ = T(0);
+};
+
 // The inactive units of the largest gradient, into `units`, `count` of them in no order; a unit's
 // gradient is the sum of the magnitudes `diff(unit, k)` of its positions. Goes through the weight
 // tile by tile; `scores` has room for `count`.
@@ -88,6 +117,7 @@ template <class T, class Diff>
 void find_candidates(const SparseShape& shape, const SparseIndex& index, int64_t count, T* scores,
                      int32_t* units, const Diff& diff) {
   Largest<T> largest(scores, units, count);
+  BestOfGroups<T> best(largest, shape.group);
   for (int64_t tile = 0; tile < index.tiles; ++tile) {
     const int64_t end = std::min((tile + 1) * kTileUnits, shape.units());
     int64_t unit = tile * kTileUnits;
@@ -95,7 +125,7 @@ void find_candidates(const SparseShape& shape, const SparseIndex& index, int64_t
       for (; unit < last; ++unit) {
         T sum(0);
         for (int64_t k = 0; k < shape.block; ++k) sum += std::fabs(diff(unit, k));
-        largest.offer(sum == sum ? sum : T(0), static_cast<int32_t>(unit));
+        best.offer(sum == sum ? sum : T(0), unit);
       }
     };
     index.each_of_tile(tile, [&](int64_t, int64_t active) {
@@ -104,6 +134,23 @@ void find_candidates(const SparseShape& shape, const SparseIndex& index, int64_t
     });
     offer_up_to(end);
   }
+  best.finish();
+}
+
+// The active units of the least importance, as numbers of their values, into `numbers`, `count` of
+// them in no order; a unit's importance is the sum of `importance(i)` over its values. `scores` has
+// room for `count`.
+template <class T, class Importance>
+void find_least(const SparseShape& shape, int64_t active, int64_t count, T* scores,
+                int32_t* numbers, const Importance& importance) {
+  Largest<T> largest(scores, numbers, count);
+  BestOfGroups<T> best(largest, shape.group > 1 ? active / shape.groups() : 1);
+  for (int64_t i = 0; i < active; ++i) {
+    T sum(0);
+    for (int64_t k = 0; k < shape.block; ++k) sum += importance(i * shape.block + k);
+    best.offer(sum == sum ? -sum : -std::numeric_limits<T>::infinity(), i);
+  }
+  best.finish();
 }
 
 }  // namespace thimble

@@ -30,6 +30,12 @@ class Positions {
       }
       row_ = std::move(next);
     }
+    if (shape.taps > 1) {
+      const auto as_dense = row_;
+      for (size_t place = 0; place < row_.size(); ++place) {
+        row_[place] = as_dense[static_cast<size_t>(shape.in_row(static_cast<int64_t>(place)))];
+      }
+    }
   }
 
   const SparseShape& shape() const { return shape_; }
@@ -70,7 +76,7 @@ class Positions {
   }
 
   SparseShape shape_;
-  std::vector<int32_t> output_, row_;
+  std::vector<int32_t> output_, row_;  // by output; by a unit's place in its row
 };
 
 class DensifyKernel : public Kernel {
@@ -84,7 +90,7 @@ class DensifyKernel : public Kernel {
     auto* dst = static_cast<float*>(b.outputs[0]);
     return bound([this, values, bytes, dst] {
       const int64_t block = positions_.shape().block;
-      const SparseIndex index(bytes, positions_.shape().units(), active_);
+      const SparseIndex index(bytes, positions_.shape(), active_);
       parallel_for(elements_, kParallelGrain, [&](int64_t begin, int64_t end) {
         std::memset(dst + begin, 0, static_cast<size_t>(end - begin) * sizeof(float));
       });
@@ -114,7 +120,7 @@ class GatherKernel : public Kernel {
     auto* values = static_cast<float*>(b.outputs[0]);
     return bound([this, diff, bytes, values] {
       const int64_t block = positions_.shape().block;
-      const SparseIndex index(bytes, positions_.shape().units(), active_);
+      const SparseIndex index(bytes, positions_.shape(), active_);
       parallel_for(index.tiles, 1, [&](int64_t begin, int64_t end) {
         for (int64_t tile = begin; tile < end; ++tile) {
           positions_.each_of_tile(index, tile, [&](int64_t i, int32_t row, const int32_t* outputs) {
@@ -144,7 +150,7 @@ class CandidatesKernel : public Kernel {
     return bound([this, diff, bytes, counter, units, scores] {
       const int64_t count = replaced_in(attributes_, active_, counter[0]);
       if (count == 0) return;
-      const SparseIndex index(bytes, positions_.shape().units(), active_);
+      const SparseIndex index(bytes, positions_.shape(), active_);
       find_candidates(positions_.shape(), index, count, scores, units,
                       [&](int64_t unit, int64_t k) { return diff[positions_.at(unit, k)]; });
     });

@@ -84,7 +84,7 @@ class SparseConvKernel : public Kernel {
     int32_t* offset = channel + active_;
     int64_t block = 0;
     begin_of[0] = 0;
-    SparseIndex(active, shape_.units(), active_).each([&](int64_t i, int64_t unit) {
+    SparseIndex(active, shape_, active_).each([&](int64_t i, int64_t unit) {
       while (unit >= (block + 1) * shape_.row) begin_of[++block] = static_cast<int32_t>(i);
       channel[i] = static_cast<int32_t>(unit - block * shape_.row);
       offset[i] = static_cast<int32_t>(offset_of(channel[i]));
@@ -130,7 +130,7 @@ class SparseConvKernel : public Kernel {
     const int64_t count = replaced_in(attributes_, active_, counter[0]);
     if (count == 0) return;
     float gradient[16] = {};
-    const SparseIndex index(active, shape_.units(), active_);
+    const SparseIndex index(active, shape_, active_);
     find_candidates(shape_, index, count, scores, units, [&](int64_t unit, int64_t k) {
       if (k == 0) {
         vector::kernels().sparse.unit_gradient(args, unit / shape_.row,
