@@ -61,8 +61,8 @@ Graph graph_of(const Case& c, bool sparse) {
   }
   const auto units = static_cast<int64_t>(drawn_units(c).size());
   const TensorId w = weight("w", {units * 16}, ElementType::f32);
-  const TensorId active =
-      weight("w.active", {index_bytes(c.out / 16 * c.in, units)}, ElementType::u8);
+  const TensorId active = weight(
+      "w.active", {index_bytes(SparseShape({c.out, c.in, 1, 1}, 16, 1), units)}, ElementType::u8);
   const Attributes a = {{"shape", shape}};
   Attributes of_weights = a;
   of_weights.set("values", units * 16);
@@ -171,12 +171,10 @@ int run(const Case& c, int rounds, int threads) {
   set_thread_count(threads);
   Contestant sparse(c, true), dense(c, false);
   const std::vector<int64_t> units = drawn_units(c);
-  const SparseShape shape({c.out, c.in, 1, 1}, 16);
-  std::vector<uint8_t> index(static_cast<size_t>(index_bytes(shape.units(), std::ssize(units))));
+  const SparseShape shape({c.out, c.in, 1, 1}, 16, 1);
+  std::vector<uint8_t> index(static_cast<size_t>(index_bytes(shape, std::ssize(units))));
   size_t next = 0;
-  MutableSparseIndex(index.data(), shape.units(), std::ssize(units)).write([&] {
-    return units[next++];
-  });
+  MutableSparseIndex(index.data(), shape, std::ssize(units)).write([&] { return units[next++]; });
   const std::vector<float> values = drawn(std::ssize(units) * 16, 1);
   std::vector<float> whole(static_cast<size_t>(c.out * c.in));
   const auto place = [&](size_t unit, int64_t k) {

@@ -2,7 +2,8 @@
 """What does sparse training cost in accuracy, and what does it save?
 
   experiments/sparse-weights/run.py --data FOLDER [--model M --width W --batch B --epochs N --lr X]
-      [--sparsity S] [--seeds N,...] [--ways dense,static,set,rigl] [--flag FLAG ...]  >> results.jsonl
+      [--sparsity S] [--seeds N,...] [--threads N] [--ways dense,static,set,rigl,mest]
+      [--flag FLAG ...]  >> results.jsonl
 
 Trains the same network each way with the same seed and settings, a process at a time, and prints one
 JSON object for each: accuracy on the test split, parameters in the plan, planned and measured bytes
@@ -27,6 +28,7 @@ def main():
     parser.add_argument("--lr", default="0.1")
     parser.add_argument("--sparsity", default="0.9")
     parser.add_argument("--seeds", default="1")
+    parser.add_argument("--threads", default="2")
     parser.add_argument("--ways", default="dense,static,set,rigl")
     parser.add_argument("--flag", action="append", default=[], help="passed on as it is")
     parser.add_argument("--thimble", default="build/release/thimble")
@@ -36,7 +38,7 @@ def main():
             with tempfile.TemporaryDirectory() as temp:
                 line = [options.thimble, "train", "--json", "--model", options.model, "--width",
                         options.width, "--batch", options.batch, "--epochs", options.epochs, "--lr",
-                        options.lr, "--seed", seed, "--threads", "2", "--data", options.data,
+                        options.lr, "--seed", seed, "--threads", options.threads, "--data", options.data,
                         "--run", os.path.join(temp, "run")] + options.flag
                 if way != "dense":
                     line += ["--sparsity", options.sparsity, "--sparse-method", way]
