@@ -270,6 +270,13 @@ struct LayerProfile {
   int64_t temporary_bytes = 0;  // largest other memory of one of the layer's steps
 };
 
+struct Profile {
+  std::vector<LayerProfile> layers;
+  // How much the arena of the same plan grows with each pixel that comes in, pictures and labels
+  // included (arXiv 1910.11127 calls it the pixel-wise memory cost): from this batch and twice it.
+  double arena_bytes_per_pixel = 0;
+};
+
 // Measures what this machine does with the chosen backend and threads, once, and keeps the figures
 // in the user's cache folder: predicted times need them. Starts a child process for it, so call it
 // before anything else of the library, and not from a program with several threads. With
@@ -304,7 +311,8 @@ PlanTimeline plan_timeline(const TrainOptions& options);
 std::vector<FrontierPoint> frontier(const TrainOptions& options, int most_planned = 16);
 // The plan in full, for people: one line per step, with layouts and places.
 std::string describe_plan(const TrainOptions& options);
-std::vector<LayerProfile> profile(const TrainOptions& options);
+// What does not fit its budget is profiled in the smallest plan.
+Profile profile(const TrainOptions& options);
 // Plans, and trains when the plan fits. Compare `peak_rss_bytes` with the budget afterwards: a peak
 // above it is a broken contract, which the command line turns into exit code 4. `should_stop` is
 // asked between steps; when it holds, a checkpoint file is written, from which `resume` goes on.

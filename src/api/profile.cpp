@@ -2,6 +2,7 @@
 #include <set>
 
 #include "runtime/setup.h"
+#include "transforms/microbatch.h"
 
 namespace thimble {
 namespace {
@@ -34,13 +35,26 @@ int64_t parameters_of(const Graph& forward, const std::string& layer) {
   return parameters;
 }
 
+// From what was chosen for this batch, at twice the batch: nothing is searched for anew.
+double arena_bytes_per_pixel(const Setup& setup, const Plan& plan) {
+  PlanRequest twice = setup.request;
+  const Shape& images = setup.request.forward.tensor(setup.request.forward.find("images")).shape;
+  twice.forward = with_batch(setup.request.forward, 2 * images[0]);
+  twice.budget_bytes = 0;
+  twice.numerics =
+      Numerics{plan.chosen.microbatches, plan.chosen.settings, true, plan.chosen.recompute};
+  const Plan larger = make_plan(twice, setup.machine);
+  return static_cast<double>(larger.arena_bytes - plan.arena_bytes) /
+         static_cast<double>(images[0] * images[2] * images[3]);
+}
+
 }  // namespace
 
-std::vector<LayerProfile> profile(const TrainOptions& options) {
+Profile profile(const TrainOptions& options) {
   const Setup setup = prepare(options, true);
   const Plan plan = make_plan(setup.request, setup.machine);
   const Schedule& schedule = plan.train.schedule;
-  std::vector<LayerProfile> layers;
+  Profile profile;
   std::set<BufferId> saved;  // a tensor belongs to the layer that made it
   for (const Step& step : schedule.steps) {
     if (step.phase != Phase::forward || step.op == "reorder") continue;
@@ -60,9 +74,10 @@ std::vector<LayerProfile> profile(const TrainOptions& options) {
       layer.temporary_bytes = std::max(layer.temporary_bytes, temporary_bytes(schedule, other));
       if (other.phase == Phase::backward) layer.backward_flops += other.flops;
     }
-    layers.push_back(std::move(layer));
+    profile.layers.push_back(std::move(layer));
   }
-  return layers;
+  profile.arena_bytes_per_pixel = arena_bytes_per_pixel(setup, plan);
+  return profile;
 }
 
 }  // namespace thimble

@@ -10,11 +10,12 @@ namespace {
 constexpr const char* kExamples =
     "Examples:\n"
     "  thimble profile --model mobilenet_v1 --batch 8\n"
-    "  thimble profile --model resnet50 --input 64 --norm group --json\n\n";
+    "  thimble profile --model resnet50 --input 64 --norm group --json\n"
+    "  thimble profile --model irevnet --batch 8 --budget 1MiB   # of the smallest plan\n\n";
 
 ExitCode run_profile(const Request& request) {
-  const std::vector<LayerProfile> layers = profile(request.options);
-  print(request.json ? to_json(layers) : profile_text(layers));
+  const Profile found = profile(request.options);
+  print(request.json ? to_json(found) : profile_text(found));
   return kDone;
 }
 
@@ -22,7 +23,8 @@ ExitCode run_profile(const Request& request) {
 
 void add_profile_command(CLI::App& app, Request& request) {
   CLI::App& command = *app.add_subcommand(
-      "profile", "What each layer costs: parameters, FLOPs, saved and temporary bytes");
+      "profile",
+      "What each layer costs: parameters, FLOPs, saved and temporary bytes; bytes per pixel");
   add_train_flags(command, request);
   command.footer(std::string(kExamples) + kExitCodes);
   command.callback([&command, &request] {

@@ -108,9 +108,9 @@ std::string to_json(const CalibrationReport& r) {
                 {"cache_file", r.cache_file}});
 }
 
-std::string to_json(const std::vector<LayerProfile>& layers) {
+std::string to_json(const Profile& profile) {
   Json list = Json::array();
-  for (const LayerProfile& l : layers) {
+  for (const LayerProfile& l : profile.layers) {
     list.push_back({{"name", l.name},
                     {"op", l.op},
                     {"shape", l.shape},
@@ -120,8 +120,9 @@ std::string to_json(const std::vector<LayerProfile>& layers) {
                     {"saved_bytes", l.saved_bytes},
                     {"temporary_bytes", l.temporary_bytes}});
   }
-  const LayerProfile total = total_of(layers);
+  const LayerProfile total = total_of(profile.layers);
   return print({{"layers", list},
+                {"arena_bytes_per_pixel", profile.arena_bytes_per_pixel},
                 {"total",
                  {{"parameters", total.parameters},
                   {"forward_flops", total.forward_flops},

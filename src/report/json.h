@@ -13,7 +13,7 @@ std::string to_json(const PlanReport& report);
 std::string to_json(const TrainReport& report);
 std::string to_json(const EvalReport& report);
 std::string to_json(const CalibrationReport& report);
-std::string to_json(const std::vector<LayerProfile>& layers);
+std::string to_json(const Profile& profile);
 // {"<what>": [{"name", "summary"}]}; `what` is models, data, ops, ...
 std::string to_json(const Listing& listing, const std::string& what);
 // {"error": {"message", "exit_code"}}: the answer of a command that failed.

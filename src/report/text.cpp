@@ -187,7 +187,7 @@ std::string calibration_text(const CalibrationReport& r) {
                  " kinds of kernels are now known to plans, in ", r.cache_file, "\n");
 }
 
-std::string profile_text(const std::vector<LayerProfile>& layers) {
+std::string profile_text(const Profile& profile) {
   Table table = {"lllrrrrr"};
   table.rows.push_back({"layer", "op", "output", "params", "forward", "backward", "saved", "temp"});
   const auto add = [&](const LayerProfile& l, const std::string& shape) {
@@ -195,9 +195,11 @@ std::string profile_text(const std::vector<LayerProfile>& layers) {
                           format_count(l.forward_flops), format_count(l.backward_flops),
                           format_bytes(l.saved_bytes), format_bytes(l.temporary_bytes)});
   };
-  for (const LayerProfile& l : layers) add(l, format_shape(l.shape));
-  add(total_of(layers), "");
-  return table.text() + "  forward and backward in FLOPs; temp in total: the largest\n";
+  for (const LayerProfile& l : profile.layers) add(l, format_shape(l.shape));
+  add(total_of(profile.layers), "");
+  return str_cat(table.text(), "  forward and backward in FLOPs; temp in total: the largest\n",
+                 "  the arena grows by ", std::llround(profile.arena_bytes_per_pixel),
+                 " bytes with each pixel of the input\n");
 }
 
 std::string listing_text(const Listing& listing) {

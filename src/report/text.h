@@ -35,7 +35,7 @@ std::string result_text(const EvalReport& report);
 std::string calibration_text(const CalibrationReport& report);
 
 // A line for each layer, and the totals.
-std::string profile_text(const std::vector<LayerProfile>& layers);
+std::string profile_text(const Profile& profile);
 
 std::string listing_text(const Listing& listing);
 

@@ -11,11 +11,12 @@ namespace {
 Attributes block(int64_t side) { return {{"block", side}}; }
 
 TEST(SpaceToBatch, HoldsItsContract) {
-  check_op("space_to_batch", {{.inputs = {f32({2, 3, 4, 6})}},
-                              {.inputs = {f32({1, 5, 6, 9})}, .attributes = block(3)},
-                              {.inputs = {f32({3, 16, 4, 2})}, .seed_parts = 2},
-                              {.inputs = {f32({2, 16, 2, 2})}},      // pixels alone remain
-                              {.inputs = {constant({2, 32, 20, 20})}}});  // large enough for threads
+  check_op("space_to_batch",
+           {{.inputs = {f32({2, 3, 4, 6})}},
+            {.inputs = {f32({1, 5, 6, 9})}, .attributes = block(3)},
+            {.inputs = {f32({3, 16, 4, 2})}, .seed_parts = 2},
+            {.inputs = {f32({2, 16, 2, 2})}},           // pixels alone remain
+            {.inputs = {constant({2, 32, 20, 20})}}});  // large enough for threads
 }
 
 TEST(BatchToSpace, HoldsItsContract) {

@@ -120,13 +120,14 @@ TEST(ReportJson, EvalAddsWhatWasMeasured) {
 }
 
 TEST(ReportJson, ProfileHasLayersAndTheirTotal) {
-  EXPECT_EQ(json::parse(to_json(made_up_layers())), json::parse(R"({
+  EXPECT_EQ(json::parse(to_json(Profile{made_up_layers(), 352.25})), json::parse(R"({
     "layers": [
       {"name": "stem.conv", "op": "conv2d", "shape": [8, 32, 16, 16], "parameters": 864,
        "forward_flops": 12345678, "backward_flops": 24691356, "saved_bytes": 1048576,
        "temporary_bytes": 4096},
       {"name": "loss", "op": "softmax_cross_entropy", "shape": [], "parameters": 0,
        "forward_flops": 100, "backward_flops": 200, "saved_bytes": 320, "temporary_bytes": 64}],
+    "arena_bytes_per_pixel": 352.25,
     "total": {"parameters": 864, "forward_flops": 12345778, "backward_flops": 24691556,
               "saved_bytes": 1048896, "largest_temporary_bytes": 4096}})"));
 }

@@ -200,12 +200,13 @@ TEST(ReportText, EvaluationCountsExamplesAndSkippedOnes) {
 
 TEST(ReportText, ProfileLinesUp) {
   EXPECT_EQ(
-      profile_text(made_up_layers()),
+      profile_text(Profile{made_up_layers(), 351.7}),
       R"(  layer      op                     output      params  forward  backward     saved      temp
   stem.conv  conv2d                 8x32x16x16     864    12.3M     24.7M  1.00 MiB  4.00 KiB
   loss       softmax_cross_entropy  scalar           0      100       200     320 B      64 B
   total                                            864    12.3M     24.7M  1.00 MiB  4.00 KiB
   forward and backward in FLOPs; temp in total: the largest
+  the arena grows by 352 bytes with each pixel of the input
 )");
 }
 
