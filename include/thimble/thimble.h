@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -100,6 +101,9 @@ struct TrainOptions {
   std::vector<std::string> allow = {};  // approximations that may be used: list_approximations()
   // Techniques that must not be used: names of list_techniques() that the planner chooses.
   std::vector<std::string> without = {};
+  // What is had again from later results, by dividing, is predicted to have at least this ratio of
+  // signal to noise, in dB, 1 to 140: else something on the way is kept. -1: any.
+  int64_t min_snr_db = 60;
   // Tensors may be paged to a file in this folder: the same result, in less memory. It writes to
   // the device in every step. Empty: not.
   std::string offload_folder;
@@ -153,8 +157,11 @@ struct PlanReport {
   int64_t parameters = 0;                   // trained values, were all weights dense
   int64_t active_parameters = 0;            // of these, what exists
   double predicted_step_seconds = 0;        // 0: not known, see `calibrate`
-  int64_t paged_bytes = 0;                  // of a step: written to offload_folder, and read back
-  std::string promise;                      // bit_exact | same_math | approximate
+  // Signal to noise in dB of the noisiest tensor that is had again from later results, predicted
+  // from the layers between; infinite where none has errors of its own.
+  double predicted_snr_db = std::numeric_limits<double>::infinity();
+  int64_t paged_bytes = 0;  // of a step: written to offload_folder, and read back
+  std::string promise;      // bit_exact | same_math | approximate
   std::vector<std::string> techniques;
   std::string peak_step;
   std::vector<PeakTensor> peak_tensors;    // the largest that are live there

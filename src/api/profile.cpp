@@ -2,7 +2,6 @@
 #include <set>
 
 #include "runtime/setup.h"
-#include "transforms/microbatch.h"
 
 namespace thimble {
 namespace {
@@ -37,13 +36,15 @@ int64_t parameters_of(const Graph& forward, const std::string& layer) {
 
 // From what was chosen for this batch, at twice the batch: nothing is searched for anew.
 double arena_bytes_per_pixel(const Setup& setup, const Plan& plan) {
-  PlanRequest twice = setup.request;
-  const Shape& images = setup.request.forward.tensor(setup.request.forward.find("images")).shape;
-  twice.forward = with_batch(setup.request.forward, 2 * images[0]);
-  twice.budget_bytes = 0;
-  twice.numerics =
+  TrainOptions options = setup.options;
+  options.model.batch *= 2;
+  options.budget_bytes = 0;
+  Setup twice = prepare(std::move(options), true);
+  twice.request.numerics =
       Numerics{plan.chosen.microbatches, plan.chosen.settings, true, plan.chosen.recompute};
-  const Plan larger = make_plan(twice, setup.machine);
+  const Plan larger = make_plan(std::move(twice.request), setup.machine);
+  const Graph& forward = setup.request.forward;
+  const Shape& images = forward.tensor(forward.find("images")).shape;
   return static_cast<double>(larger.arena_bytes - plan.arena_bytes) /
          static_cast<double>(images[0] * images[2] * images[3]);
 }

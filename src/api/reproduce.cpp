@@ -5,6 +5,7 @@
 #include "base/child_task.h"
 #include "base/error.h"
 #include "base/names.h"
+#include "data/registry.h"
 #include "runtime/run_folder.h"
 #include "runtime/stack.h"
 
@@ -140,6 +141,8 @@ std::vector<StackStep> reproduce(const StackRequest& request,
   require(request.steps >= 1, "steps is ", request.steps, ", needs at least 1");
   // All files are read first: a mistake in the last should not come after hours.
   std::vector<StackStep> steps = chosen(request);
+  // And the data that is common to all. In a child: what it takes is none of theirs.
+  ChildTask([&] { return open_dataset(request.data, "test", {})->class_names().front(); }).result();
   for (StackStep& step : steps) {
     try_to_run(request, step);
     if (on_step) on_step(step);

@@ -290,6 +290,13 @@ void add_fitting_flags(CLI::App& command, TrainOptions& options) {
       "the planner chooses", [&options](const std::string&, const std::string& text) {
         options.without = split(text, ',');
       });
+  add(group, "--min-snr", "dB|any",
+      "What is had again by dividing is predicted this far above its noise, or kept",
+      str_cat(options.min_snr_db, "dB"),
+      [&options](const std::string& flag, const std::string& text) {
+        const std::string number = text.ends_with("dB") ? text.substr(0, text.size() - 2) : text;
+        options.min_snr_db = text == "any" ? -1 : parse_integer(flag, number, 1, 140);
+      });
   add_text(group, "--offload", "FOLDER", options.offload_folder,
            "Page tensors to a file there to fit: same result; writes to storage in every step",
            "nothing is paged");

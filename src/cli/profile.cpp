@@ -23,8 +23,7 @@ ExitCode run_profile(const Request& request) {
 
 void add_profile_command(CLI::App& app, Request& request) {
   CLI::App& command = *app.add_subcommand(
-      "profile",
-      "What each layer costs: parameters, FLOPs, saved and temporary bytes; bytes per pixel");
+      "profile", "What each layer costs: parameters, FLOPs, bytes; arena bytes per input pixel");
   add_train_flags(command, request);
   command.footer(std::string(kExamples) + kExitCodes);
   command.callback([&command, &request] {

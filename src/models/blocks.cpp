@@ -44,18 +44,21 @@ TensorId conv_norm_act(GraphBuilder& b, const ModelOptions& o, const std::string
                               {"stride", both(conv.stride)},
                               {"padding", ints({pad, pad, pad, pad})},
                               {"groups", conv.groups}});
+  return norm_act(b, o, norm_name(name), x, activation, addend);
+}
+
+TensorId norm_act(GraphBuilder& b, const ModelOptions& o, const std::string& name, TensorId src,
+                  const std::string& activation, TensorId addend, double slope) {
+  Attributes attributes = {{"epsilon", kEpsilon}, {"activation", activation}};
+  if (slope > 0) attributes.set("slope", slope);
   if (o.norm == "group") {
-    return b.layer("group_norm", norm_name(name), {x, addend},
-                   {{"groups", groups_of(conv.out_channels)},
-                    {"epsilon", kEpsilon},
-                    {"activation", activation}});
+    attributes.set("groups", groups_of(b.shape(src)[1]));
+    return b.layer("group_norm", name, {src, addend}, attributes);
   }
-  return b.layer("batch_norm", norm_name(name), {x, addend},
-                 {{"training", int64_t{o.norm == "batch"}},
-                  {"epsilon", kEpsilon},
-                  {"momentum", kMomentum},
-                  {"scale_floor", activation == "leaky_relu" ? kScaleFloor : 0},
-                  {"activation", activation}});
+  attributes.set("training", int64_t{o.norm == "batch"});
+  attributes.set("momentum", kMomentum);
+  attributes.set("scale_floor", activation == "leaky_relu" ? kScaleFloor : 0.0);
+  return b.layer("batch_norm", name, {src, addend}, attributes);
 }
 
 void classify_pooled(GraphBuilder& b, const ModelOptions& o, TensorId src, double dropout) {

@@ -29,6 +29,12 @@ TensorId conv_norm_act(GraphBuilder& b, const ModelOptions& options, const std::
                        TensorId src, const Conv& conv, const std::string& activation,
                        TensorId addend = kNoTensor);
 
+// Normalisation, plus `addend` if any, then `activation`. `slope` is leaky_relu's below zero; 0:
+// its usual one.
+TensorId norm_act(GraphBuilder& b, const ModelOptions& options, const std::string& name,
+                  TensorId src, const std::string& activation, TensorId addend = kNoTensor,
+                  double slope = 0);
+
 // The mean over each channel's pixels, dropout if `dropout` > 0, layer "fc", loss.
 void classify_pooled(GraphBuilder& b, const ModelOptions& options, TensorId src,
                      double dropout = 0);

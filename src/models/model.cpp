@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <optional>
 
 #include "base/error.h"
 #include "base/names.h"
@@ -23,17 +24,27 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-bool is_probability(const std::string& text) {
-  double value = -1;
+// Nothing when `text` is not one.
+std::optional<double> number_in(const std::string& text) {
+  double value = 0;
   const char* end = text.data() + text.size();
   const auto read = std::from_chars(text.data(), end, value);
-  return read.ec == std::errc() && read.ptr == end && value >= 0 && value < 1;
+  if (read.ec != std::errc() || read.ptr != end || !std::isfinite(value)) return std::nullopt;
+  return value;
 }
 
 void check_variant(const Model& model, const ModelVariant& variant, const std::string& value) {
   const std::string where = str_cat("model ", model.name, ": option ", variant.name);
   if (variant.values.empty()) {
-    require(is_probability(value), where, " is '", value, "', needs a number from 0 up to 1");
+    const auto number = number_in(value);
+    if (variant.most > 0) {
+      const auto most = static_cast<double>(variant.most);
+      require(number && *number >= 1 && *number <= most && *number == std::floor(*number), where,
+              " is '", value, "', needs a whole number from 1 to ", variant.most);
+    } else {
+      require(number && *number >= 0 && *number < 1, where, " is '", value,
+              "', needs a number from 0 up to 1");
+    }
     return;
   }
   require(contains(variant.values, value), where, " cannot be '", value, "'",
@@ -89,6 +100,10 @@ ModelOptions resolve_options(const Model& model, ModelOptions o) {
           suggestion(o.norm, norms));
   resolve_variants(model, o.variants);
   return o;
+}
+
+double number_of(const ModelOptions& o, const std::string& variant) {
+  return *number_in(o.variants.at(variant));
 }
 
 Graph build_model(const std::string& name, const ModelOptions& options) {

@@ -35,9 +35,12 @@ struct ModelDefaults {
 struct ModelVariant {
   std::string name;
   std::string initial;              // the default
-  std::vector<std::string> values;  // that it takes; empty: a probability in [0, 1)
+  std::vector<std::string> values;  // that it takes; empty: a number
   std::string help;
+  int64_t most = 0;  // of a number: whole, from 1 to this; 0: a fraction in [0, 1)
 };
+// The value of a variant that is a number, of resolved options.
+double number_of(const ModelOptions& options, const std::string& variant);
 
 // One network of the zoo; src/models/model_<name>.cpp defines `const Model& model_<name>()`.
 struct Model {

@@ -24,6 +24,8 @@ Graph build(const ModelOptions& o) {
     }
     for (const char* block : {".block1", ".block2"}) x = couple(b, name + block, x, branch);
   }
+  x.first = norm_act(b, o, "head.norm1", x.first, "relu");
+  x.second = norm_act(b, o, "head.norm2", x.second, "relu");
   classify_streams(b, o, x);
   return b.graph();
 }

@@ -40,7 +40,7 @@ Graph build(const ModelOptions& o) {
   }
   const int64_t last = scaled(1280, std::max(1.0, o.width));
   x = conv_norm_act(b, o, "head.conv", x, {last}, "relu6");
-  classify_pooled(b, o, x, std::stod(o.variants.at("dropout")));
+  classify_pooled(b, o, x, number_of(o, "dropout"));
   return b.graph();
 }
 

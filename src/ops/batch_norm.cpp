@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "ops/core/normalisation.h"
+#include "ops/core/signal_loss.h"
 
 // Batch normalisation (arXiv 1502.03167) with the residual addend and the activation that follow
 // it in networks: dst = activation(src * scale + shift + addend). Letters and shapes:
@@ -293,7 +294,8 @@ Inverse inverted(const Graph&, const Node& node, size_t input) {
     again.inputs[4] = node.outputs[1];
     again.inputs[5] = node.outputs[2];
   }
-  return {std::move(again), "", true};
+  const bool leaky = activation == Activation::leaky_relu;
+  return {std::move(again), "", kNormLossDb + (leaky ? leaky_loss_db(activation.slope) : 0)};
 }
 
 OpDef inverse() {

@@ -60,7 +60,7 @@ Inverse inverted(const Graph& graph, const Node& node, size_t input) {
   again.op = "slice";
   again.inputs = node.outputs;
   again.attributes = range(axis, begin, begin + size(input));
-  return {std::move(again), "", false};
+  return {std::move(again)};
 }
 
 }  // namespace

@@ -110,7 +110,7 @@ Inverse inverted(const Graph&, const Node& node, size_t) {
     if (part == kNoTensor)
       return {std::nullopt, str_cat("not every part of ", node.name, " is made")};
   }
-  return {std::move(again), "", false};
+  return {std::move(again)};
 }
 
 std::vector<AttributeSpec> attribute_specs() {

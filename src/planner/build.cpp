@@ -28,18 +28,21 @@ const Technique& microbatch() {
 
 // The settings of one stage in turn, then what is free.
 Rewrite apply(Graph graph, Stage stage, const std::vector<Setting>& settings) {
+  Rewrite all;
   for (const Setting& s : settings) {
     if (s.technique->stage != stage) continue;
     Rewrite next = s.technique->apply(graph, s.option);
     if (!next.graph) return {std::nullopt, str_cat(s.technique->name, ": ", next.refusal)};
     graph = std::move(*next.graph);
+    all.snr_db = std::min(all.snr_db, next.snr_db);
   }
   for (const Technique* t : techniques()) {
     if (!t->free || t->stage != stage) continue;
     Rewrite next = t->apply(graph, t->options.front());
     if (next.graph) graph = std::move(*next.graph);
   }
-  return {std::move(graph), ""};
+  all.graph = std::move(graph);
+  return all;
 }
 
 Graph forward_of(const PlanRequest& request, int64_t microbatches) {
@@ -60,7 +63,9 @@ std::vector<Setting> settings_to_try(const PlanRequest& request) {
     if (t->free || t->stage == Stage::searched) continue;
     if (request.numerics && t->promise(request.forward) != Promise::bit_exact) continue;
     if (!may_be_used(request, *t)) continue;
-    for (int64_t option : t->options) all.push_back({t, option});
+    for (int64_t option : t->options) {
+      all.push_back({t, t->by_snr && option == t->options.front() ? request.min_snr_db : option});
+    }
   }
   return all;
 }
@@ -156,7 +161,10 @@ Rewrite finished_graph(const Graph& keeping, const Candidate& c) {
 
 Rewrite training_graph(const PlanRequest& request, const Candidate& c) {
   Rewrite keeping = keeping_graph(request, c);
-  return keeping.graph ? finished_graph(*keeping.graph, c) : keeping;
+  if (!keeping.graph) return keeping;
+  Rewrite finished = finished_graph(*keeping.graph, c);
+  finished.snr_db = keeping.snr_db;
+  return finished;
 }
 
 Graph evaluation_graph(const PlanRequest& request, const Candidate& c) {

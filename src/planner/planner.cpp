@@ -182,6 +182,7 @@ Plan choose(const PlanRequest& request, const Machine& machine, const std::strin
     const Rewrite training = training_graph(request, c);
     ensure(training.graph.has_value(), "a candidate refuses: ", training.refusal);
     Plan plan = compile(request, machine, c, &*training.graph);
+    plan.predicted_snr_db = training.snr_db;
     describe_techniques(request, c, plan);
     describe_trade(candidates.plain, c, machine, plan);
     return plan;

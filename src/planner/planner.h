@@ -2,6 +2,7 @@
 
 #include <array>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "planner/numerics.h"
 #include "schedule/order.h"
 #include "schedule/schedule.h"
+#include "transforms/invert.h"
 #include "transforms/recompute.h"
 #include "transforms/sparse_weights.h"
 
@@ -35,6 +37,7 @@ struct PlanRequest {
   std::vector<std::string> allow;    // `Technique::allowance` of those that may be approximate
   std::vector<std::string> without;  // names of techniques that are not used
   bool storage = false;              // techniques may page to a file
+  int64_t min_snr_db = kUsualSnrDb;  // of what is had again with errors (transforms/invert.h)
   // Runs once what training will run beside the kernels (decoding a picture), so that its code and
   // state are resident when bytes are measured. May be empty.
   std::function<void()> warm_up;
@@ -72,6 +75,8 @@ struct Plan {
   int64_t parameters = 0;           // trained values, were all weights dense
   int64_t active_parameters = 0;    // of these, what exists
   double predicted_step_seconds = 0;
+  // In dB, of the noisiest tensor that is had again by dividing; infinite where none is.
+  double predicted_snr_db = std::numeric_limits<double>::infinity();
   int64_t paged_bytes = 0;  // of a step: written to the page file, and read back
   Promise promise = Promise::bit_exact;
   Numerics numerics;  // the programs run one microbatch

@@ -1,5 +1,6 @@
 #include "report/json.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "report/total.h"
@@ -37,23 +38,25 @@ Json plan_json(const PlanReport& r) {
                           {"process_bytes", t.process_bytes},
                           {"predicted_step_seconds", t.predicted_step_seconds}});
   }
-  return {{"fits", r.fits},
-          {"budget_bytes", r.budget_bytes},
-          {"process_bytes", r.process_bytes},
-          {"fixed_bytes", r.fixed_bytes},
-          {"arena_bytes", r.arena_bytes},
-          {"lower_bound_bytes", r.lower_bound_bytes},
-          {"smallest_budget_bytes", r.smallest_budget_bytes},
-          {"by_category", categories},
-          {"parameters", r.parameters},
-          {"active_parameters", r.active_parameters},
-          {"predicted_step_seconds", r.predicted_step_seconds},
-          {"paged_bytes", r.paged_bytes},
-          {"promise", r.promise},
-          {"techniques", r.techniques},
-          {"peak", {{"step", r.peak_step}, {"tensors", tensors}}},
-          {"uses", uses},
-          {"allowances", allowances}};
+  return {
+      {"fits", r.fits},
+      {"budget_bytes", r.budget_bytes},
+      {"process_bytes", r.process_bytes},
+      {"fixed_bytes", r.fixed_bytes},
+      {"arena_bytes", r.arena_bytes},
+      {"lower_bound_bytes", r.lower_bound_bytes},
+      {"smallest_budget_bytes", r.smallest_budget_bytes},
+      {"by_category", categories},
+      {"parameters", r.parameters},
+      {"active_parameters", r.active_parameters},
+      {"predicted_step_seconds", r.predicted_step_seconds},
+      {"predicted_snr_db", std::isfinite(r.predicted_snr_db) ? Json(r.predicted_snr_db) : Json()},
+      {"paged_bytes", r.paged_bytes},
+      {"promise", r.promise},
+      {"techniques", r.techniques},
+      {"peak", {{"step", r.peak_step}, {"tensors", tensors}}},
+      {"uses", uses},
+      {"allowances", allowances}};
 }
 
 Json explored_json(const std::vector<Exploration>& weights) {

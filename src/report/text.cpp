@@ -44,6 +44,14 @@ std::string totals(const PlanReport& r) {
       {"step", r.predicted_step_seconds > 0 ? format_seconds(r.predicted_step_seconds) : "-",
        r.predicted_step_seconds > 0 ? "predicted" : "not known: this machine was not measured"},
   };
+  if (std::isfinite(r.predicted_snr_db)) {
+    // A tenth of the signal's amplitude: gradients still point the right way.
+    const char* usable = r.predicted_snr_db < 20
+                             ? "predicted: may be noise; a larger --min-snr keeps more, a larger "
+                               "slope loses less"
+                             : "predicted, of what is had again by dividing, at the noisiest";
+    table.rows.push_back({"above noise", str_cat(std::lround(r.predicted_snr_db), " dB"), usable});
+  }
   if (r.paged_bytes > 0) {
     table.rows.push_back({"paged", format_bytes(r.paged_bytes),
                           "written to the file of --offload in each step, and read back"});

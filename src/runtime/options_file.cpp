@@ -73,6 +73,7 @@ void for_each_field(const Visit& visit, Options&... o) {
   visit("budget_bytes", free, o.budget_bytes...);
   visit("allow", same, o.allow...);
   visit("without", same, o.without...);
+  visit("min_snr_db", same, o.min_snr_db...);
   visit("offload_folder", free, o.offload_folder...);  // the same bits
   visit("seed", same, o.seed...);
   visit("threads", same, o.threads...);
@@ -144,6 +145,9 @@ void refuse_unknown_fields(const std::string& path, const json& root,
     require(known.contains(name), path, ": unknown field ", name);
   };
   for (const auto& [key, value] : root.items()) {
+    // A name with a point is a field of an object, which stands in that.
+    require(key.find('.') == key.npos, path, ": unknown field ", key, "; write {\"",
+            key.substr(0, key.find('.')), "\": {\"", key.substr(key.find('.') + 1), "\": ...}}");
     if (!value.is_object()) {
       check(key);
       continue;

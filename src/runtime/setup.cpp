@@ -1,5 +1,6 @@
 #include "runtime/setup.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <thread>
@@ -89,6 +90,13 @@ std::vector<std::string> checked_techniques(const std::vector<std::string>& with
   return without;
 }
 
+int64_t checked_snr(int64_t db) {
+  if (db == -1) return kAnySnr;
+  require(db >= 1 && db <= kMostSnrDb, "min_snr_db is ", db, ", needs 1 to ", kMostSnrDb,
+          " dB, or -1 for any");
+  return db;
+}
+
 void make_sparse(Setup& setup) {
   SparseChoice& choice = setup.options.sparse;
   if (const auto groups = groups_of(choice.format); groups && choice.sparsity == 0) {
@@ -110,10 +118,39 @@ void make_sparse(Setup& setup) {
   setup.request.sparse = how;
 }
 
+void check_range(const char* name, int64_t value, int64_t least, int64_t most) {
+  require(value >= least && value <= most, name, " is ", value, ", needs ", least, " to ", most);
+}
+
+// What flags bound, a file of options and a program may not exceed either.
+void check_ranges(const TrainOptions& o) {
+  constexpr int64_t kMost = 1'000'000'000;
+  check_range("epochs", o.epochs, 1, 1'000'000);
+  check_range("threads", o.threads, 0, 1024);
+  check_range("checkpoint_every", o.checkpoint_every, 0, kMost);
+  check_range("data.crop_pad", o.data.crop_pad, 0, 4096);
+  check_range("data.decode_bytes", o.data.decode_bytes, 0, INT64_MAX);
+  require(o.model.classes != 1 && o.model.classes >= 0, "model.classes is ", o.model.classes,
+          ", needs at least 2, or 0 for the data's");
+  require(o.budget_bytes >= 0, "the budget is ", o.budget_bytes, " bytes, needs a positive number");
+  if (o.sparse.sparsity != 0 || o.sparse.in_groups()) return;  // checked with the weights
+  const auto known = [](const char* name, const std::string& value,
+                        const std::vector<std::string>& values) {
+    require(std::find(values.begin(), values.end(), value) != values.end(), name, " is '", value,
+            "', needs ", joined(values));
+  };
+  known("sparse.method", o.sparse.method, sparse_methods());
+  known("sparse.format", o.sparse.format, {"positions", "blocks"});
+  known("sparse.distribution", o.sparse.distribution, {"uniform", "erk"});
+}
+
 void check_patches(const TrainOptions& o) {
   require(o.patches.loss == "each" || o.patches.loss == "mean", "patches.loss is '", o.patches.loss,
           "', needs each or mean");
-  const bool cut = o.patches.height > 0;
+  const bool cut = o.patches.height != 0 || o.patches.width_px != 0;
+  require(!cut || (o.patches.height > 0 && o.patches.width_px > 0 && o.patches.step >= 0),
+          "patches of pictures of ", o.patches.height, "x", o.patches.width_px, " in steps of ",
+          o.patches.step, ": give the size of the pictures, both sides, and a step of 0 or more");
   require(cut || (o.patches.step == 0 && o.patches.loss == "each"),
           "a step between patches or a loss on their mean needs patches; give the size of the "
           "pictures with --patches-of");
@@ -149,11 +186,10 @@ int usual_threads(int threads) {
 Setup prepare(TrainOptions options, bool training) {
   Setup setup;
   setup.training = training;
-  options.threads = usual_threads(options.threads);
   setup.options = std::move(options);
   TrainOptions& o = setup.options;
-  require(o.epochs > 0, "epochs is ", o.epochs, ", needs at least 1");
-  require(o.budget_bytes >= 0, "the budget is ", o.budget_bytes, " bytes, needs a positive number");
+  check_ranges(o);
+  o.threads = usual_threads(o.threads);
   check_patches(o);
   check_optimizer(o.optimizer);
   if (o.optimizer.learning_rate == 0) {
@@ -204,6 +240,7 @@ Setup prepare(TrainOptions options, bool training) {
   setup.request.budget_bytes = o.budget_bytes;
   setup.request.allow = checked_approximations(o.allow);
   setup.request.without = checked_techniques(o.without);
+  setup.request.min_snr_db = checked_snr(o.min_snr_db);
   if (setup.test_data) {
     setup.request.warm_up = [train = setup.train_data.get(), test = setup.test_data.get(),
                              loader = setup.test_loader] {
@@ -227,6 +264,7 @@ PlanReport report_of(const Plan& plan) {
   r.parameters = plan.parameters;
   r.active_parameters = plan.active_parameters;
   r.predicted_step_seconds = plan.predicted_step_seconds;
+  r.predicted_snr_db = plan.predicted_snr_db;
   r.paged_bytes = plan.paged_bytes;
   r.promise = name_of(plan.promise);
   r.techniques = plan.techniques;

@@ -50,8 +50,10 @@ class StackFiles {
 };
 
 // What `change` says on top of `options` (RFC 7386), where `from` has it.
-void merge(Json& options, const Json& from, const char* change) {
-  if (from.contains(change)) options.merge_patch(from[change]);
+void merge(Json& options, const Json& from, const char* change, const std::string& where) {
+  if (!from.contains(change)) return;
+  require(from[change].is_object(), where, ": \"", change, "\" needs an object of options");
+  options.merge_patch(from[change]);
 }
 
 std::string text_in(const Json& json, const char* key, const std::string& where) {
@@ -62,9 +64,9 @@ std::string text_in(const Json& json, const char* key, const std::string& where)
 
 double number_in(const Json& json, const char* key, const std::string& where) {
   if (!json.contains(key)) return 0;
-  require(json[key].is_number() && json[key].get<double>() >= 0, where, ": \"", key,
-          "\" needs a number, at least 0");
-  return json[key].get<double>();
+  const double value = json[key].is_number() ? json[key].get<double>() : -1;
+  require(value >= 0 && value < 0x1p53, where, ": \"", key, "\" needs a number of bytes");
+  return value;
 }
 
 TrainOptions options_of_step(const StackFiles& files, const Json& stack, const Json& step,
@@ -74,7 +76,9 @@ TrainOptions options_of_step(const StackFiles& files, const Json& stack, const J
           "' must be a file beside it");
   Json options = files.json(file);
   for (const Json* from : {&stack, &step}) {
-    for (const char* change : changes) merge(options, *from, change);
+    for (const char* change : changes) {
+      merge(options, *from, change, files.path("stack.json"));
+    }
   }
   return options_of(options.dump(), files.path(file));
 }
@@ -104,15 +108,16 @@ std::vector<StackStep> read_stack(const std::string& stack, bool quick) {
     refuse_unknown(
         step, {"name", "title", "config", "source_bytes", "pytorch_bytes", "quick", "accuracy"},
         where);
-    require(!s.name.empty() && s.name.find('/') == s.name.npos, where, ": the name '", s.name,
-            "' cannot be that of a folder");
+    require(!s.name.empty() && s.name[0] != '.' && s.name.find('/') == s.name.npos, where,
+            ": the name '", s.name, "' cannot be that of a folder");
     for (const StackStep& other : steps) {
       require(other.name != s.name, where, ": two steps are called ", s.name);
     }
     // Figures of others are of the whole size.
-    const Json others = quick ? Json::object() : step;
-    s.source_bytes = static_cast<int64_t>(number_in(others, "source_bytes", where));
-    s.pytorch_bytes = static_cast<int64_t>(number_in(others, "pytorch_bytes", where));
+    const auto source = static_cast<int64_t>(number_in(step, "source_bytes", where));
+    const auto pytorch = static_cast<int64_t>(number_in(step, "pytorch_bytes", where));
+    s.source_bytes = quick ? 0 : source;
+    s.pytorch_bytes = quick ? 0 : pytorch;
     std::vector<const char*> changes;
     if (quick) changes.push_back("quick");
     s.options = options_of_step(files, root, step, changes);

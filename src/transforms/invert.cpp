@@ -1,6 +1,7 @@
 #include "transforms/invert.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -12,16 +13,15 @@ namespace {
 
 size_t at(int32_t id) { return static_cast<size_t>(id); }
 
-// Divisions between a kept tensor and one that is rebuilt from it: each may make errors larger, and
-// a chain of them loses everything within some ten layers. One activation and one normalisation.
-constexpr int kMostRounds = 2;
+// Of a tensor that one float operation made: noise of some 2^-23 of the signal.
+constexpr auto kFloatSnrDb = static_cast<double>(kMostSnrDb);
 
 // How a tensor that is not kept is made once more.
 struct Way {
   int32_t node = -1;   // the forward node that reads it, or made it
   size_t input = 0;    // of that node
   bool again = false;  // the node runs once more; otherwise its input is inverted
-  bool rounds = false;
+  double loss_db = 0;
   std::vector<TensorId> reads = {};
 };
 using Ways = std::map<TensorId, Way>;
@@ -31,9 +31,9 @@ using Ways = std::map<TensorId, Way>;
 // kept.
 class Choice {
  public:
-  Choice(const Graph& training, Inverted what)
+  Choice(const Graph& training, int64_t snr_db)
       : graph_(training),
-        what_(what),
+        snr_db_(snr_db),
         producer_(training.tensors.size(), -1),
         readers_(training.tensors.size()),
         kept_(training.tensors.size()) {
@@ -67,15 +67,22 @@ class Choice {
           if (refusal_.empty()) refusal_ = inverse.refusal;
           continue;
         }
-        if (what_ == Inverted::sums && !is_sum(node)) continue;
+        if (snr_db_ == kSumsAlone && !is_sum(node)) continue;
         const bool dropped = drop(t, inverting(static_cast<int32_t>(n), i, std::move(inverse)));
-        if (dropped && !ways_.at(t).rounds) drop_branch(node, i);
+        if (dropped && ways_.at(t).loss_db == 0) drop_branch(node, i);
       }
     }
   }
 
   const Ways& ways() const { return ways_; }
   const std::string& refusal() const { return refusal_; }
+  // Of the noisiest tensor that is rebuilt.
+  double least_snr_db() const {
+    double most = 0;
+    std::map<TensorId, double> known;
+    for (const auto& [rebuilt, way] : ways_) most = std::max(most, loss_of(rebuilt, known));
+    return kFloatSnrDb - most;
+  }
 
  private:
   // Its result cannot be made again from one kept tensor.
@@ -99,8 +106,11 @@ class Choice {
     std::set<TensorId> trying = {t};
     bool ok = supply_inputs(way, trying);
     ways_[t] = way;
-    std::map<TensorId, int> rounds;
-    for (const auto& [rebuilt, w] : ways_) ok = ok && rounds_of(rebuilt, rounds) <= kMostRounds;
+    // Also where any will do: infinitely much is lost of what is made from itself.
+    const double least = snr_db_ == kAnySnr      ? -std::numeric_limits<double>::max()
+                         : snr_db_ == kSumsAlone ? kUsualSnrDb
+                                                 : static_cast<double>(snr_db_);
+    ok = ok && least_snr_db() >= least;
     if (ok) return true;
     ways_ = before;
     kept_[at(t)] = true;
@@ -137,11 +147,11 @@ class Choice {
   }
 
   Way running_again(int32_t n) const {
-    return with_reads({n, 0, true, false}, run_again(graph_.nodes[at(n)]));
+    return with_reads({n, 0, true, 0}, run_again(graph_.nodes[at(n)]));
   }
 
   static Way inverting(int32_t n, size_t input, Inverse inverse) {
-    return with_reads({n, input, false, inverse.rounds}, *inverse.node);
+    return with_reads({n, input, false, inverse.loss_db}, *inverse.node);
   }
 
   static Way with_reads(Way way, const Node& node) {
@@ -198,20 +208,21 @@ class Choice {
                        [&](TensorId in) { return needs(in, any, seen); });
   }
 
-  // Divisions on the way from kept tensors; too many when it reads what is made from it. `known`
-  // has those that were asked for before, and too many for those that are being asked for.
-  int rounds_of(TensorId t, std::map<TensorId, int>& known) const {
+  // How many dB are lost on the way from kept tensors; infinitely many when it reads what is made
+  // from it. `known` has those that were asked for before, and infinity for those that are being
+  // asked for.
+  double loss_of(TensorId t, std::map<TensorId, double>& known) const {
     const auto way = ways_.find(t);
     if (way == ways_.end()) return 0;
-    const auto [it, fresh] = known.try_emplace(t, kMostRounds + 1);
+    const auto [it, fresh] = known.try_emplace(t, std::numeric_limits<double>::infinity());
     if (!fresh) return it->second;
-    int most = 0;
-    for (TensorId in : way->second.reads) most = std::max(most, rounds_of(in, known));
-    return it->second = most + (way->second.rounds ? 1 : 0);
+    double most = 0;
+    for (TensorId in : way->second.reads) most = std::max(most, loss_of(in, known));
+    return it->second = most + way->second.loss_db;
   }
 
   const Graph& graph_;
-  const Inverted what_;
+  const int64_t snr_db_;
   std::vector<int32_t> producer_;              // by tensor: its forward node
   std::vector<std::vector<int32_t>> readers_;  // by tensor: forward nodes
   std::vector<bool> kept_;                     // by tensor: there in the backward pass
@@ -327,31 +338,31 @@ class Rebuilder {
 
 }  // namespace
 
-Rewrite invert(const Graph& training, Inverted what) {
-  Choice choice(training, what);
+Rewrite invert(const Graph& training, int64_t snr_db) {
+  Choice choice(training, snr_db);
   choice.run();
   if (choice.ways().empty()) {
     return {std::nullopt, choice.refusal().empty()
                               ? "no saved tensor follows from tensors that lie behind it"
                               : choice.refusal()};
   }
-  return {Rebuilder(training, choice.ways()).run(), ""};
+  return {Rebuilder(training, choice.ways()).run(), "", choice.least_snr_db()};
 }
 
 const Technique& technique_invert() {
   static const Technique technique = {
       .name = "invert",
       .summary = "Inputs of invertible layers are had again from their outputs, not kept",
-      .paper = "In-Place ABN, arXiv 1712.02616; The Reversible Residual Network, 1707.04585",
+      .paper = "In-Place ABN, arXiv 1712.02616; RevNet, 1707.04585; reversible designs, 1910.11127",
       .stage = Technique::Stage::training,
       .promise = [](const Graph&) { return Promise::same_math; },
-      .options = {static_cast<int64_t>(Inverted::all), static_cast<int64_t>(Inverted::sums)},
-      .apply = [](const Graph& training,
-                  int64_t option) { return invert(training, static_cast<Inverted>(option)); },
-      .describe =
-          [](int64_t option) {
-            return option == static_cast<int64_t>(Inverted::sums) ? "invert: sums" : "invert: all";
-          }};
+      .options = {kUsualSnrDb, kSumsAlone},
+      .by_snr = true,
+      .apply = invert,
+      .describe = [](int64_t option) -> std::string {
+        if (option == kSumsAlone) return "invert: sums";
+        return option == kAnySnr ? "invert: all" : str_cat("invert: down to ", option, " dB");
+      }};
   return technique;
 }
 

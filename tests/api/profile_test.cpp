@@ -50,5 +50,16 @@ TEST(Profile, SaysHowTheArenaGrowsWithThePixels) {
   EXPECT_GT(smallest, 8 * 4 * 2);  // the map of 8 channels and its gradient
 }
 
+TEST(Profile, CountsThePixelsOfPatches) {
+  TrainOptions options;
+  options.model.name = "mobilenet_v1_patch";
+  options.model.width = 0.25;
+  options.model.batch = 2;
+  options.threads = 1;
+  const double whole = profile(options).arena_bytes_per_pixel;
+  options.patches = {64, 64, 0, "each"};
+  EXPECT_NEAR(profile(options).arena_bytes_per_pixel, whole, 0.1 * whole);
+}
+
 }  // namespace
 }  // namespace thimble

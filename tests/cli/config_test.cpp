@@ -40,6 +40,21 @@ TEST_F(CliConfig, SaysWhatIsWrong) {
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_CONTAINS(unknown.err, "unknown field modell");
   EXPECT_EQ(thimble("plan --config /nowhere.json").exit_code, 2);
+  const auto refused = [&](const std::string& text, const std::string& words) {
+    const Finished f = thimble("plan --model lenet" + config(text));
+    EXPECT_EQ(f.exit_code, 2) << text;
+    EXPECT_CONTAINS(f.err, words);
+  };
+  refused(R"({"sparse.sparsity": 0.9})", R"(write {"sparse": {"sparsity": ...}})");
+  refused(R"({"epochs": 9223372036854775807})", "needs 1 to 1000000");
+  refused(R"({"threads": -2})", "threads is -2, needs 0 to 1024");
+  refused(R"({"checkpoint_every": -1})", "checkpoint_every is -1");
+  refused(R"({"data": {"crop_pad": -3}})", "data.crop_pad is -3, needs 0 to 4096");
+  refused(R"({"model": {"classes": 1}})", "model.classes is 1, needs at least 2");
+  refused(R"({"patches": {"width_px": 64}})", "patches of pictures of 0x64");
+  refused(R"({"patches": {"height": -64, "width_px": 64}})", "patches of pictures of -64x64");
+  refused(R"({"sparse": {"method": "bogus"}})", "sparse.method is 'bogus', needs static");
+  refused(R"({"min_snr_db": 0})", "min_snr_db is 0, needs 1 to 140");
 }
 
 TEST(CliWithout, TheTechniqueIsNotUsed) {

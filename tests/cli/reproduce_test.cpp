@@ -61,7 +61,9 @@ TEST(CliReproduce, RefusesBeforeItRuns) {
   EXPECT_CONTAINS(thimble("reproduce nothing --data .").err, "there is no stack 'nothing'");
   const Finished data = thimble("reproduce --quick --only C6 --data /nowhere");
   EXPECT_EQ(data.exit_code, 2);
+  EXPECT_CONTAINS(data.err, "thimble: error: ");
   EXPECT_CONTAINS(data.err, "/nowhere");
+  EXPECT_EQ(data.out, "");
 }
 
 }  // namespace

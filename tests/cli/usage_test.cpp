@@ -104,6 +104,8 @@ TEST(CliUsage, CommandsNeedWhatTheyNeed) {
 }
 
 TEST(CliUsage, BadNumbersSayWhatCameAndWhatIsNeeded) {
+  expect_refused("plan --min-snr 0", "--min-snr is '0', needs a whole number from 1 to 140");
+  expect_refused("plan --min-snr 3B", "--min-snr is '3B', needs a whole number from 1 to 140");
   expect_refused("plan --batch -3", "--batch is '-3', needs a whole number from 1 to 65536");
   expect_refused("plan --epochs 0", "--epochs is '0', needs a whole number from 1 to 1000000");
   expect_refused("plan --lr nan", "--lr is 'nan', needs a number above 0 and at most 1000");

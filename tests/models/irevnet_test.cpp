@@ -5,8 +5,8 @@ namespace thimble {
 namespace {
 
 TEST(Irevnet, HasFourTimesTheChannelsInEachStage) {
-  // Stem; couplings of 16, 64, 256 and 1024 channels; classifier.
-  EXPECT_EQ(parameters("irevnet"), 928 + 8 * (2336 + 36992 + 590336 + 9439232) + 20490);
+  // Stem; couplings of 16, 64, 256 and 1024 channels; norms of the sums; classifier.
+  EXPECT_EQ(parameters("irevnet"), 928 + 8 * (2336 + 36992 + 590336 + 9439232) + 4096 + 20490);
   const Graph graph = build_model("irevnet", {.batch = 2});
   EXPECT_EQ(layer_shape(graph, "stage1.block2.add2"), (Shape{2, 16, 32, 32}));
   EXPECT_EQ(layer_shape(graph, "stage4.block2.add2"), (Shape{2, 1024, 4, 4}));
@@ -28,7 +28,7 @@ TEST(Irevnet, Builds) {
   check_zoo_model("irevnet", 8);
 }
 
-TEST(Irevnet, NormsHaveTheSameWeights) { check_norms("irevnet", 33, 16); }
+TEST(Irevnet, NormsHaveTheSameWeights) { check_norms("irevnet", 35, 16); }
 
 TEST(Irevnet, RefusesImagesThatItCannotHalve) {
   expect_user_error([] { build_model("irevnet", {.height = 12}); }, "sides are multiples of 2");

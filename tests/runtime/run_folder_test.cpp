@@ -41,11 +41,11 @@ auto fields(const OptimizerChoice& choice) {
 }
 auto fields(const TrainOptions& options) {
   // A device is planned for; a run is on this machine.
-  const auto& [model, sparse, patches, data, optimizer, a, b, c, d, e, f, g, h, device, i, j, k,
-               l] = options;
+  const auto& [model, sparse, patches, data, optimizer, a, b, c, d, e, f, g, h, i, device, j, k, l,
+               m] = options;
   static_cast<void>(device);
   return std::tuple_cat(fields(model), fields(sparse), fields(patches), fields(data),
-                        fields(optimizer), std::tie(a, b, c, d, e, f, g, h, i, j, k, l));
+                        fields(optimizer), std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m));
 }
 
 // No field has its usual value, and numbers are the hardest of their kind to write.
@@ -70,6 +70,7 @@ TrainOptions unusual_options(const std::string& run_folder) {
   o.budget_bytes = 96 * kMiB + 1;
   o.allow = {"this", "that, too"};
   o.without = {"recompute"};
+  o.min_snr_db = 30;
   o.offload_folder = "flash";
   o.seed = UINT64_MAX;
   o.threads = 2;
@@ -101,8 +102,8 @@ TEST(RunFolder, EveryOptionComesBack) {
   folder.create();
   TrainOptions options = unusual_options(dir / "run");
   options.resume = true;
-  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<50>());
-  static_assert(std::tuple_size_v<decltype(fields(options))> == 50);
+  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<51>());
+  static_assert(std::tuple_size_v<decltype(fields(options))> == 51);
   folder.write_options(options);
   options.resume = false;  // belongs to the call
   EXPECT_EQ(fields(folder.read_options()), fields(options));

@@ -80,6 +80,14 @@ TEST(Stack, SaysWhichFileIsWrong) {
   error(good, "nonsense", "a.json: is not a JSON object");
   error(good, R"({"epoch": 3})", "a.json: unknown field epoch");
   error(good, R"({"epochs": "3"})", "a.json: epochs is \"3\"");
+  const auto with = [](const std::string& more) {
+    return R"({"steps": [{"name": "A", "title": "t", "config": "a.json")" + more + "}]}";
+  };
+  error(with(R"(, "accuracy": 5)"), "{}", "stack.json: \"accuracy\" needs an object of options");
+  error(with(R"(, "source_bytes": -1)"), "{}", "\"source_bytes\" needs a number of bytes");
+  error(with(R"(, "source_bytes": 1e300)"), "{}", "\"source_bytes\" needs a number of bytes");
+  error(R"({"steps": [{"name": "..", "title": "t", "config": "a.json"}]})", "{}",
+        "the name '..' cannot be that of a folder");
   expect_user_error([] { read_stack("wearable", false); }, "there is no stack 'wearable'");
 }
 

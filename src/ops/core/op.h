@@ -92,7 +92,9 @@ struct Inverse {
   // same port name ("mask"), where that would otherwise ask the input itself.
   std::optional<Node> node = {};
   std::string refusal = {};  // why there is none
-  bool rounds = false;       // divides, so that errors of what it reads may come out larger
+  // By how many dB the ratio of signal to noise of what comes out is predicted to lie below that of
+  // what it reads: it divides, and errors come out larger (ops/core/signal_loss.h).
+  double loss_db = 0;
 };
 
 // Everything known about one op. Forward, backward and update ops alike; an op and the ops of its

@@ -23,7 +23,7 @@ inline Inverse inverted_reshape(const Graph& graph, const Node& node, size_t) {
   again.op = "reshape";
   again.inputs = node.outputs;
   again.attributes = {{"shape", shape}};
-  return {std::move(again), "", false};
+  return {std::move(again)};
 }
 
 // The batch size stays open in the backward node, so that it holds for any microbatch.

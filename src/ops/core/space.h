@@ -91,7 +91,7 @@ inline OpDef space_op(const std::string& name, const std::string& other) {
     Node again = node;
     again.op = other;
     again.inputs = node.outputs;
-    return Inverse{std::move(again), "", false};
+    return Inverse{std::move(again)};
   };
   def.flops = no_flops;
   return def;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,9 @@ const char* name_of(Promise promise);
 struct Rewrite {
   std::optional<Graph> graph;
   std::string refusal;
+  // Predicted, of the noisiest tensor in it that stands for one that was not kept; infinite where
+  // none has errors of its own.
+  double snr_db = std::numeric_limits<double>::infinity();
 };
 
 // A way to train in fewer bytes or less time. src/transforms/<name>.cpp defines
@@ -43,7 +47,8 @@ struct Technique {
   std::vector<int64_t> options = {1};  // values that the planner may try, beside leaving it out
   bool free = false;                   // costs no time: always used, behind those chosen
   bool uses_storage = false;           // pages to a file: only where the user names a folder
-  bool evaluates = false;              // of stage forward: also rewrites what evaluates the model
+  bool by_snr = false;     // the first option is a least ratio of signal to noise: --min-snr
+  bool evaluates = false;  // of stage forward: also rewrites what evaluates the model
   std::function<Rewrite(const Graph&, int64_t option)> apply = {};
   // "row_bands: 8 a map": what was chosen, for people. null: the name, and the option beside 1.
   std::function<std::string(int64_t option)> describe = {};
