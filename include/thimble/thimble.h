@@ -103,7 +103,7 @@ struct TrainOptions {
   std::vector<std::string> without = {};
   // What is had again from later results, by dividing, is predicted to have at least this ratio of
   // signal to noise, in dB, 1 to 140: else something on the way is kept. -1: any.
-  int64_t min_snr_db = 60;
+  int64_t min_snr_db = 100;
   // Tensors may be paged to a file in this folder: the same result, in less memory. It writes to
   // the device in every step. Empty: not.
   std::string offload_folder;

@@ -4,9 +4,9 @@
 
 namespace thimble {
 
-// The least ratio of signal to noise, in dB, that is predicted for a tensor that is had again. With
-// 30 a gradient made from it is off by some 3%.
-inline constexpr int64_t kUsualSnrDb = 60;
+// The least ratio of signal to noise, in dB, that is predicted for a tensor that is had again: with
+// 100 it is off by some 1e-5 of its size, with 30 by 3%.
+inline constexpr int64_t kUsualSnrDb = 100;
 inline constexpr int64_t kMostSnrDb = 140;  // of float rounding itself
 inline constexpr int64_t kAnySnr = 1000;    // however noisy
 

@@ -72,7 +72,7 @@ TEST(AccountFor, InvertingSaysHowMuch) {
   o.variants = {{"activation", "leaky_relu"}};
   PlanRequest r = request();
   r.forward = build_model("resnet18_cifar", o);
-  const Candidate inverted{1, {{find_technique("invert"), 1}}};
+  const Candidate inverted{1, {{find_technique("invert"), kAnySnr}}};
   const auto shares = account_for(r, inverted, Order::smaller_first, kMachine);
   EXPECT_EQ(names(shares), (std::vector<std::string>{"in_place", "order", "invert: all"}));
   // All leaky norms but the last, and what the three of shortcuts made.

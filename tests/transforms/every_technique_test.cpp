@@ -16,6 +16,10 @@ using transforms_test::small_net;
 
 // Of float32, sums in another order, through a whole network.
 constexpr double kSameMath = 2e-3;
+// Of reversible networks: what a block read is had again from a sum, and a ReLU of it that rounds
+// across zero moves the gradients of such small nets. In double they are the same to 1e-10
+// (invert_test.cpp).
+constexpr double kSameMathOfSums = 2e-2;
 // What rounding may do to the loss of one step, relative: batch norm on maps of one pixel and few
 // examples makes much of it.
 constexpr double kApproximateLoss = 0.5;
@@ -35,7 +39,10 @@ void expect_as_promised(ArenaRun& plain, ArenaRun& run, const Graph& from, const
     if (promise == Promise::bit_exact) {
       EXPECT_TRUE(plain.bytes(id) == run.bytes(other)) << tensor.name;
     } else if (promise == Promise::same_math) {
-      EXPECT_LE(largest_difference(from, plain.get(id), run.get(other), id), kSameMath)
+      const bool streams = std::any_of(from.nodes.begin(), from.nodes.end(),
+                                       [](const Node& n) { return n.op == "split"; });
+      EXPECT_LE(largest_difference(from, plain.get(id), run.get(other), id),
+                streams ? kSameMathOfSums : kSameMath)
           << tensor.name;
     } else if (tensor.name == "loss") {
       const double loss = plain.get(id)[0];

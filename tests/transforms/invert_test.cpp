@@ -247,6 +247,22 @@ TEST(Invert, KeepsATensorWhereTheChainWouldBecomeNoise) {
   EXPECT_EQ(invert(plain, 140).snr_db, 140);
 }
 
+// Of the zoo's reversible networks, with each norm: to rounding in double, where ReLUs do not flip.
+TEST(Invert, GivesTheGradientsOfReversibleNetworks) {
+  for (const char* model : {"revnet18", "irevnet", "layerwise_invertible"}) {
+    for (const char* norm : {"batch", "frozen", "group"}) {
+      SCOPED_TRACE(str_cat(model, ", ", norm));
+      const Graph plain = training_graph(small_net(model, 2, norm), kMomentum);
+      for (int64_t snr_db : {kUsualSnrDb, kSumsAlone}) {
+        const Rewrite rewrite = invert(plain, snr_db);
+        if (!rewrite.graph) continue;  // nothing but sums is asked for, or nothing can be inverted
+        EXPECT_LT(saved_bytes(*rewrite.graph), saved_bytes(plain));
+        expect_same_step(*rewrite.graph, plain, 0.05);
+      }
+    }
+  }
+}
+
 // Bytes do not grow with depth where everything follows from what lies behind it.
 TEST(Invert, SavesTheSameAtEveryDepth) {
   const auto saved = [](const char* depth) {
