@@ -34,11 +34,13 @@ int64_t parameters_of(const Graph& forward, const std::string& layer) {
   return parameters;
 }
 
-// From what was chosen for this batch, at twice the batch: nothing is searched for anew.
+// From what was chosen for this batch, at twice the batch: techniques are not searched for anew,
+// the order is. Without the data, which may have no such batch.
 double arena_bytes_per_pixel(const Setup& setup, const Plan& plan) {
   TrainOptions options = setup.options;
   options.model.batch *= 2;
   options.budget_bytes = 0;
+  options.data.path.clear();
   Setup twice = prepare(std::move(options), true);
   twice.request.numerics =
       Numerics{plan.chosen.microbatches, plan.chosen.settings, true, plan.chosen.recompute};

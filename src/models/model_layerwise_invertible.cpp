@@ -9,11 +9,14 @@
 namespace thimble {
 namespace {
 
+constexpr double kLeastSlope = 0.001;
+
 Graph build(const ModelOptions& o) {
   GraphBuilder b("layerwise_invertible");
   const auto depth = static_cast<int64_t>(number_of(o, "depth"));
   const double slope = number_of(o, "slope");
-  require(slope > 0, "option slope is 0, needs a number above 0: what is below zero would be lost");
+  require(slope >= kLeastSlope, "option slope is ", slope, ", needs ", kLeastSlope,
+          " or more: what is below zero would be lost");
   const auto activated = [&](const std::string& name, TensorId src) {
     return norm_act(b, o, name, src, "leaky_relu", kNoTensor, slope);
   };

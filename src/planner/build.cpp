@@ -1,6 +1,7 @@
 #include "planner/build.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "transforms/microbatch.h"
 
@@ -149,6 +150,10 @@ Rewrite keeping_graph(const PlanRequest& request, const Candidate& c) {
   if (has_sparse_weights(updated)) updated = with_short_dense_moments(updated);
   if (request.sparse) updated = with_changing_positions(updated, *request.sparse);
   Rewrite training = apply(std::move(updated), Stage::training, c.settings);
+  if (request.min_snr_db != kAnySnr && training.snr_db < static_cast<double>(request.min_snr_db)) {
+    return {std::nullopt, str_cat("what is had again would be ", std::lround(training.snr_db),
+                                  " dB above its noise, below the least of ", request.min_snr_db)};
+  }
   if (training.graph && c.microbatches > 1) {
     training.graph = accumulate_gradients(*training.graph, c.microbatches);
   }

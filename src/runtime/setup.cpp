@@ -124,14 +124,12 @@ void check_range(const char* name, int64_t value, int64_t least, int64_t most) {
 
 // What flags bound, a file of options and a program may not exceed either.
 void check_ranges(const TrainOptions& o) {
-  constexpr int64_t kMost = 1'000'000'000;
   check_range("epochs", o.epochs, 1, 1'000'000);
   check_range("threads", o.threads, 0, 1024);
-  check_range("checkpoint_every", o.checkpoint_every, 0, kMost);
-  check_range("data.crop_pad", o.data.crop_pad, 0, 4096);
+  check_range("checkpoint_every", o.checkpoint_every, 0, int64_t{1} << 40);
+  check_range("data.crop_pad", o.data.crop_pad, 0, 1024);
   check_range("data.decode_bytes", o.data.decode_bytes, 0, INT64_MAX);
-  require(o.model.classes != 1 && o.model.classes >= 0, "model.classes is ", o.model.classes,
-          ", needs at least 2, or 0 for the data's");
+  check_range("model.classes", o.model.classes, 0, INT32_MAX);
   require(o.budget_bytes >= 0, "the budget is ", o.budget_bytes, " bytes, needs a positive number");
   if (o.sparse.sparsity != 0 || o.sparse.in_groups()) return;  // checked with the weights
   const auto known = [](const char* name, const std::string& value,

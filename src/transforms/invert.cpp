@@ -76,12 +76,12 @@ class Choice {
 
   const Ways& ways() const { return ways_; }
   const std::string& refusal() const { return refusal_; }
-  // Of the noisiest tensor that is rebuilt.
+  // Of the noisiest tensor that is rebuilt; infinite where nothing divides.
   double least_snr_db() const {
     double most = 0;
     std::map<TensorId, double> known;
     for (const auto& [rebuilt, way] : ways_) most = std::max(most, loss_of(rebuilt, known));
-    return kFloatSnrDb - most;
+    return most > 0 ? kFloatSnrDb - most : std::numeric_limits<double>::infinity();
   }
 
  private:

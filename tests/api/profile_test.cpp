@@ -30,8 +30,7 @@ TEST(Profile, AConvolutionsBackwardIsTwiceItsForwardButForTheFirst) {
   EXPECT_EQ(layers[3].backward_flops, 2 * layers[3].forward_flops);
 }
 
-// The smallest plan of a network that can be inverted keeps the same bytes at any depth; one that
-// keeps everything does not.
+// As twice the batch says; the smallest plan of a network that can be inverted grows by much less.
 TEST(Profile, SaysHowTheArenaGrowsWithThePixels) {
   TrainOptions options;
   options.model.name = "irevnet";

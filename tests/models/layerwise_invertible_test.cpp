@@ -49,7 +49,7 @@ TEST(LayerwiseInvertible, TakesASlope) {
       [] {
         build_model("layerwise_invertible", {.variants = {{"slope", "0"}}});
       },
-      "option slope is 0, needs a number above 0");
+      "option slope is 0, needs 0.001 or more");
 }
 
 TEST(LayerwiseInvertible, Builds) {

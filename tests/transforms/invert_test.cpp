@@ -244,7 +244,7 @@ TEST(Invert, KeepsATensorWhereTheChainWouldBecomeNoise) {
   }
   EXPECT_LT(invert(plain, kAnySnr).snr_db, 0);  // twelve layers of 13.3 dB
   EXPECT_EQ(invert(plain, 140).refusal, "");    // sums lose nothing
-  EXPECT_EQ(invert(plain, 140).snr_db, 140);
+  EXPECT_EQ(invert(plain, 140).snr_db, std::numeric_limits<double>::infinity());
 }
 
 // Of the zoo's reversible networks, with each norm: to rounding in double, where ReLUs do not flip.
@@ -255,7 +255,7 @@ TEST(Invert, GivesTheGradientsOfReversibleNetworks) {
       const Graph plain = training_graph(small_net(model, 2, norm), kMomentum);
       for (int64_t snr_db : {kUsualSnrDb, kSumsAlone}) {
         const Rewrite rewrite = invert(plain, snr_db);
-        if (!rewrite.graph) continue;  // nothing but sums is asked for, or nothing can be inverted
+        ASSERT_TRUE(rewrite.graph) << rewrite.refusal;
         EXPECT_LT(saved_bytes(*rewrite.graph), saved_bytes(plain));
         expect_same_step(*rewrite.graph, plain, 0.05);
       }
@@ -319,6 +319,31 @@ TEST(Invert, ThePlannerFindsItAndPinsIt) {
   // A run that began with it goes on with it, whatever there is room for.
   request.numerics = plan.numerics;
   EXPECT_TRUE(uses_inverses(make_plan(request, {1e11, 1e10, 1e-6})));
+}
+
+// `--min-snr` reaches the plan: the smaller, the fewer bytes, and it says what that costs.
+TEST(Invert, ThePlanKeepsTheLeastRatioThatWasAskedFor) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
+  ModelOptions o = {.batch = 8, .width = 0.5, .variants = {{"depth", "12"}}};
+  PlanRequest request = request_of(build_model("layerwise_invertible", o));
+  request.without = {"recompute", "row_bands", "microbatch"};
+  int64_t bytes = std::numeric_limits<int64_t>::max();
+  for (int64_t snr_db : {int64_t{120}, kUsualSnrDb, int64_t{60}, kAnySnr}) {
+    SCOPED_TRACE(snr_db);
+    request.min_snr_db = snr_db;
+    const Plan plan = make_plan(request, {1e11, 1e10, 1e-6});
+    EXPECT_LT(plan.arena_bytes, bytes);
+    bytes = plan.arena_bytes;
+    EXPECT_EQ(plan.promise,
+              snr_db == 60 || snr_db == kAnySnr ? Promise::approximate : Promise::same_math);
+    if (snr_db == kAnySnr) {
+      EXPECT_LT(plan.predicted_snr_db, 0);
+    } else {
+      EXPECT_GE(plan.predicted_snr_db, static_cast<double>(snr_db));
+      EXPECT_LT(plan.predicted_snr_db, static_cast<double>(snr_db + 20));
+    }
+    EXPECT_EQ(text_of(plan.numerics), str_cat("microbatch=1,invert=", snr_db));
+  }
 }
 
 // In the same bytes, what follows from later results costs less time than running again.
