@@ -9,25 +9,11 @@ namespace thimble {
 namespace {
 
 Graph build(const ModelOptions& o) {
-  GraphBuilder b("irevnet");
-  const TensorId stem =
-      conv_norm_act(b, o, "stem.conv", input_images(b, o), {scaled(32, o.width), 3}, "relu");
-  Streams x = split_channels(b, "stem.split", stem);
-  const Branch branch = [&](const std::string& name, TensorId src) {
-    return two_convs(b, o, name, src);
+  const auto transition = [](GraphBuilder& b, const std::string& stage, Streams x) -> Streams {
+    return {b.layer("space_to_depth", stage + ".pool1", {x.first}),
+            b.layer("space_to_depth", stage + ".pool2", {x.second})};
   };
-  for (int64_t stage = 1; stage <= 4; ++stage) {
-    const std::string name = str_cat("stage", stage);
-    if (stage > 1) {
-      x.first = b.layer("space_to_depth", name + ".pool1", {x.first});
-      x.second = b.layer("space_to_depth", name + ".pool2", {x.second});
-    }
-    for (const char* block : {".block1", ".block2"}) x = couple(b, name + block, x, branch);
-  }
-  x.first = norm_act(b, o, "head.norm1", x.first, "relu");
-  x.second = norm_act(b, o, "head.norm2", x.second, "relu");
-  classify_streams(b, o, x);
-  return b.graph();
+  return reversible_stages("irevnet", o, 32, transition);
 }
 
 }  // namespace

@@ -8,26 +8,12 @@ namespace thimble {
 namespace {
 
 Graph build(const ModelOptions& o) {
-  GraphBuilder b("revnet18");
-  const TensorId stem =
-      conv_norm_act(b, o, "stem.conv", input_images(b, o), {scaled(64, o.width), 3}, "relu");
-  Streams x = split_channels(b, "stem.split", stem);
-  const Branch branch = [&](const std::string& name, TensorId src) {
-    return two_convs(b, o, name, src);
+  const auto transition = [&](GraphBuilder& b, const std::string& stage, Streams x) -> Streams {
+    const Conv down = {2 * b.shape(x.first)[1], 3, 2};
+    const TensorId first = conv_norm_act(b, o, stage + ".down1.conv", x.first, down, "relu");
+    return {first, conv_norm_act(b, o, stage + ".down2.conv", x.second, down, "relu")};
   };
-  for (int64_t stage = 1; stage <= 4; ++stage) {
-    const std::string name = str_cat("stage", stage);
-    if (stage > 1) {
-      const Conv down = {2 * b.shape(x.first)[1], 3, 2};
-      x.first = conv_norm_act(b, o, name + ".down1.conv", x.first, down, "relu");
-      x.second = conv_norm_act(b, o, name + ".down2.conv", x.second, down, "relu");
-    }
-    for (const char* block : {".block1", ".block2"}) x = couple(b, name + block, x, branch);
-  }
-  x.first = norm_act(b, o, "head.norm1", x.first, "relu");
-  x.second = norm_act(b, o, "head.norm2", x.second, "relu");
-  classify_streams(b, o, x);
-  return b.graph();
+  return reversible_stages("revnet18", o, 64, transition);
 }
 
 }  // namespace

@@ -24,13 +24,16 @@ using Branch = std::function<TensorId(const std::string& name, TensorId src)>;
 // f' are two of `branch`. Both inputs follow from both outputs.
 Streams couple(GraphBuilder& b, const std::string& name, Streams x, const Branch& branch);
 
-// A residual branch of two 3x3 convolutions of as many channels as come in, each with
-// normalisation and ReLU.
-TensorId two_convs(GraphBuilder& b, const ModelOptions& options, const std::string& name,
-                   TensorId src);
-
 // The means over each channel's pixels, of both halves, layer "fc", loss. The halves are joined
 // behind the mean, where they are small.
 void classify_streams(GraphBuilder& b, const ModelOptions& options, Streams src);
+
+// Makes what a stage begins with of what the one before it ends in.
+using Transition = std::function<Streams(GraphBuilder& b, const std::string& stage, Streams x)>;
+
+// A stem of `channels`, four stages of two couplings of 3x3 convolutions, with `transition` between
+// them, and a classifier.
+Graph reversible_stages(const std::string& name, const ModelOptions& options, int64_t channels,
+                        const Transition& transition);
 
 }  // namespace thimble
