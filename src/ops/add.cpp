@@ -32,7 +32,7 @@ Inverse inverted(const Graph&, const Node& node, size_t input) {
   Node again = node;
   again.op = "add_inverse";
   again.inputs = {node.outputs[0], node.inputs[1 - input]};
-  return {std::move(again)};
+  return {std::move(again), "", 0, true};
 }
 
 OpDef inverse() {

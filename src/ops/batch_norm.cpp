@@ -295,7 +295,7 @@ Inverse inverted(const Graph&, const Node& node, size_t input) {
     again.inputs[5] = node.outputs[2];
   }
   const bool leaky = activation == Activation::leaky_relu;
-  return {std::move(again), "", kNormLossDb + (leaky ? leaky_loss_db(activation.slope) : 0)};
+  return {std::move(again), "", kNormLossDb + (leaky ? leaky_loss_db(activation.slope) : 0), true};
 }
 
 OpDef inverse() {

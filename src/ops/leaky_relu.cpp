@@ -24,7 +24,7 @@ Inverse inverted(const Graph&, const Node& node, size_t) {
   Node again = node;
   again.inputs = node.outputs;
   again.attributes.set("alpha", 1 / node.attributes.real("alpha"));
-  return {std::move(again), "", leaky_loss_db(node.attributes.real("alpha"))};
+  return {std::move(again), "", leaky_loss_db(node.attributes.real("alpha")), true};
 }
 
 }  // namespace

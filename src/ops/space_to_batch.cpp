@@ -7,23 +7,18 @@
 namespace thimble {
 
 void define_space_to_batch(OpTable& table) {
-  OpDef apart = space_op("space_to_batch", "batch_to_space");
-  apart.summary = "the pixels of squares, each phase by itself, become examples";
-  apart.infer = [](const OpShapes& s) {
+  OpDef apart = space_op("space_to_batch", "batch_to_space", true, [](const OpShapes& s) {
     const int64_t block = s.attributes.integer("block");
     Shape dst = phase_of("space_to_batch", s);
     dst[0] *= block * block;
-    return std::vector<TensorSpec>{{dst}};
-  };
-  apart.kernels = portable_kernels<TakeApart>();
+    return dst;
+  });
+  apart.summary = "the pixels of squares, each phase by itself, become examples";
   table.add(apart);
 
-  OpDef together = space_op("batch_to_space", "space_to_batch");
+  OpDef together = space_op("batch_to_space", "space_to_batch", false,
+                            [](const OpShapes& s) { return whole_of("batch_to_space", s, 0); });
   together.summary = "the inverse of space_to_batch";
-  together.infer = [](const OpShapes& s) {
-    return std::vector<TensorSpec>{{whole_of("batch_to_space", s, 0)}};
-  };
-  together.kernels = portable_kernels<PutTogether>();
   table.add(together);
 }
 

@@ -6,25 +6,20 @@
 namespace thimble {
 
 void define_space_to_depth(OpTable& table) {
-  OpDef apart = space_op("space_to_depth", "depth_to_space");
-  apart.summary = "squares of pixels become channels";
-  apart.onnx = "SpaceToDepth";
-  apart.infer = [](const OpShapes& s) {
+  OpDef apart = space_op("space_to_depth", "depth_to_space", true, [](const OpShapes& s) {
     const int64_t block = s.attributes.integer("block");
     Shape dst = phase_of("space_to_depth", s);
     dst[1] *= block * block;
-    return std::vector<TensorSpec>{{dst}};
-  };
-  apart.kernels = portable_kernels<TakeApart>();
+    return dst;
+  });
+  apart.summary = "squares of pixels become channels";
+  apart.onnx = "SpaceToDepth";
   table.add(apart);
 
-  OpDef together = space_op("depth_to_space", "space_to_depth");
+  OpDef together = space_op("depth_to_space", "space_to_depth", false,
+                            [](const OpShapes& s) { return whole_of("depth_to_space", s, 1); });
   together.summary = "the inverse of space_to_depth";
   together.onnx = "DepthToSpace";
-  together.infer = [](const OpShapes& s) {
-    return std::vector<TensorSpec>{{whole_of("depth_to_space", s, 1)}};
-  };
-  together.kernels = portable_kernels<PutTogether>();
   table.add(together);
 }
 

@@ -10,7 +10,9 @@ Attributes along(int64_t axis) { return {{"axis", axis}}; }
 
 TEST(Concat, HoldsItsContract) {
   check_op("concat",
-           {{.inputs = {f32({2, 3, 5, 7}), f32({2, 1, 5, 7}), f32({2, 4, 5, 7})}},
+           {// Whole blocks of channels.
+            {.inputs = {f32({2, 16, 5, 3}), f32({2, 32, 5, 3}), f32({2, 48, 5, 3})}},
+            {.inputs = {f32({2, 3, 5, 7}), f32({2, 1, 5, 7}), f32({2, 4, 5, 7})}},
             {.inputs = {f32({2, 3})}, .seed_parts = 2},
             {.inputs = {f32({1, 3}), f32({4, 3})}, .attributes = along(0)},
             {.inputs = {f32({2, 3, 4, 1}), constant({2, 3, 4, 5})}, .attributes = along(3)},

@@ -16,6 +16,9 @@ TEST(Split, HoldsItsContract) {
   check_op("split",
            {{.inputs = {f32({2, 6, 3, 5})}, .attributes = cut({1, 3, 2}), .seeded = {0, 1, 2}},
             {.inputs = {f32({2, 4})}, .attributes = cut({4}), .seed_parts = 2},
+            // Whole blocks of channels.
+            {.inputs = {f32({2, 96, 5, 3})}, .attributes = cut({16, 48, 32}), .seeded = {0, 2}},
+            {.inputs = {f32({3, 64, 4, 4})}, .attributes = cut({32, 32}), .seeded = {0, 1}},
             {.inputs = {f32({5, 3})}, .attributes = cut({2, 3}, 0), .seeded = {0, 1}},
             {.inputs = {f32({1, 2, 3, 7})}, .attributes = cut({6, 1}, 3), .seeded = {0, 1}}});
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "backends/backend.h"
@@ -13,6 +14,7 @@ struct Source {
   enum class Kind : uint8_t { input, output, scratch };
   Kind kind = Kind::input;
   size_t index = 0;  // of the input or output; in scratch: the offset in bytes
+  friend bool operator==(const Source&, const Source&) = default;
 };
 inline Source input(size_t i) { return {Source::Kind::input, i}; }
 inline Source output(size_t i) { return {Source::Kind::output, i}; }
@@ -32,6 +34,16 @@ class PrimitiveKernel : public Kernel {
   // Adds a primitive. Its scratchpad may share bytes with other primitives' scratchpads.
   void add(const dnnl::primitive& primitive, const Desc& scratchpad,
            std::vector<Argument> arguments);
+  // The same for a primitive that makes one of `count` equal parts of a batch; each part is added,
+  // `sign` times, to that of `addend` and put into `dst`, which may be the same.
+  struct Sum {
+    int64_t count = 1;
+    std::vector<int> moving = {};  // arguments that are parts of the batch
+    Source made, addend, dst;      // `made` has room for a part
+    float sign = 1;
+  };
+  void add_sum(const dnnl::primitive& primitive, const Desc& scratchpad,
+               std::vector<Argument> arguments, Sum sum);
   // Adds a reorder of `from` into fresh scratch bytes and returns the place of the copy.
   Source add_reorder(const Desc& from_desc, Source from, const Desc& to_desc);
   void add_reorder(const Desc& from_desc, Source from, const Desc& to_desc, Source to);
@@ -47,6 +59,7 @@ class PrimitiveKernel : public Kernel {
     dnnl::primitive primitive;
     std::vector<Argument> arguments;
     Desc scratchpad;  // of no bytes: none
+    std::optional<Sum> sum = {};
   };
 
   dnnl::engine engine_;

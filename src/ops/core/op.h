@@ -95,6 +95,7 @@ struct Inverse {
   // By how many dB the ratio of signal to noise of what comes out is predicted to lie below that of
   // what it reads: it divides, and errors come out larger (ops/core/signal_loss.h).
   double loss_db = 0;
+  bool rounds = false;  // it computes, so that float rounding makes errors of its own
 };
 
 // Everything known about one op. Forward, backward and update ops alike; an op and the ops of its

@@ -12,19 +12,18 @@ namespace thimble {
 
 inline constexpr int64_t kLargestSpaceBlock = 64;
 
-// Copies between `whole` and its phases; `apart`: to the phases.
+// Copies between an example of `whole` and its phases; `apart`: to the phases.
 template <bool apart, class T>
 void copy_phases(const Shape& whole, int64_t block, const T* src, T* dst) {
   const int64_t channels = whole[1], width = whole[3] / block;
   const int64_t phase = channels * (whole[2] / block) * width;
-  parallel_for(whole[0] * channels * whole[2], grain_of(whole[3]), [&](int64_t begin, int64_t end) {
+  parallel_for(channels * whole[2], grain_of(whole[3]), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const int64_t y = row % whole[2];
-      const int64_t c = row / whole[2] % channels;
-      const int64_t n = row / whole[2] / channels;
+      const int64_t c = row / whole[2];
       const int64_t in_whole = row * whole[3];
-      const int64_t in_phase = (n * block * block + y % block * block) * phase +
-                               (c * (whole[2] / block) + y / block) * width;
+      const int64_t in_phase =
+          y % block * block * phase + (c * (whole[2] / block) + y / block) * width;
       for (int64_t j = 0; j < block; ++j) {
         for (int64_t x = 0; x < width; ++x) {
           const int64_t one = in_whole + x * block + j;
@@ -36,19 +35,30 @@ void copy_phases(const Shape& whole, int64_t block, const T* src, T* dst) {
   });
 }
 
+// An example's pixels stay among themselves, so that it may be moved where it lies, through
+// scratch.
+template <bool apart, class T>
+void move_phases(const OpCall& call, const Shape& whole) {
+  const int64_t example = whole.elements() / whole[0];
+  T* before = static_cast<T*>(call.scratch);
+  for (int64_t n = 0; n < whole[0]; ++n) {
+    copy_elements(call.in<T>(0) + n * example, before, example);
+    copy_phases<apart>(whole, call.attributes.integer("block"), before,
+                       call.out<T>(0) + n * example);
+  }
+}
+
 struct TakeApart {
   template <class T>
   static void run(const OpCall& call) {
-    copy_phases<true>(call.in_shape(0), call.attributes.integer("block"), call.in<T>(0),
-                      call.out<T>(0));
+    move_phases<true, T>(call, call.in_shape(0));
   }
 };
 
 struct PutTogether {
   template <class T>
   static void run(const OpCall& call) {
-    copy_phases<false>(call.out_shape(0), call.attributes.integer("block"), call.in<T>(0),
-                       call.out<T>(0));
+    move_phases<false, T>(call, call.out_shape(0));
   }
 };
 
@@ -77,8 +87,9 @@ inline Shape whole_of(const std::string& op, const OpShapes& s, int axis) {
   return whole;
 }
 
-// Of two such ops each is the other's inverse, and its gradient.
-inline OpDef space_op(const std::string& name, const std::string& other) {
+// Of two such ops each is the other's inverse, and its gradient. `infer`: dst's shape.
+inline OpDef space_op(const std::string& name, const std::string& other, bool apart,
+                      std::function<Shape(const OpShapes&)> infer) {
   OpDef def;
   def.name = name;
   def.attributes = {{"block", int64_t{2}, "the side of the squares of pixels"}};
@@ -93,7 +104,14 @@ inline OpDef space_op(const std::string& name, const std::string& other) {
     again.inputs = node.outputs;
     return Inverse{std::move(again)};
   };
+  def.infer = [infer](const OpShapes& s) { return std::vector<TensorSpec>{{infer(s)}}; };
+  def.in_place = {{0, 0}};
+  def.scratch_scalars = [apart, infer](const OpShapes& s) {
+    const Shape whole = apart ? s.inputs[0] : infer(s);
+    return whole.elements() / whole[0];
+  };
   def.flops = no_flops;
+  def.kernels = apart ? portable_kernels<TakeApart>() : portable_kernels<PutTogether>();
   return def;
 }
 

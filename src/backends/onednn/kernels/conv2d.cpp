@@ -49,17 +49,49 @@ bool reads_plain(const Context& c, const Shape& src, const Layout& current) {
          c.node.attributes.integer("groups") == 1;
 }
 
+// Of conv2d_sum and conv2d_backward_data_sum (ops/conv2d_sum.cpp).
+constexpr size_t kAddend = 3;
+constexpr size_t kDiffAddend = 2;
+
+// Equal parts of a batch that are made one after the other. Small enough that a part is still in
+// the cache when it is added.
+struct Slices {
+  int64_t count = 1;
+  Shape part(Shape shape) const {
+    shape[0] /= count;
+    return shape;
+  }
+};
+
+Slices slices_of(const Shape& made) {
+  constexpr int64_t kPartBytes = 512 << 10;
+  const int64_t example = made.elements() / made[0] * int64_t{sizeof(float)};
+  int64_t count = 1;
+  while (count < made[0] && (made[0] % count != 0 || made[0] / count * example > kPartBytes)) {
+    ++count;
+  }
+  return {count};
+}
+
+int64_t bytes_of(const Desc& desc) { return static_cast<int64_t>(desc.get_size()); }
+
+PrimitiveKernel::Sum sum_of(const Context& c, Slices slices, int moving, Source made,
+                            size_t addend) {
+  return {slices.count,  {moving},  made,
+          input(addend), output(0), static_cast<float>(c.node.attributes.real("sign"))};
+}
+
 struct Map {
   Layout layout;
   Desc desc;
 };
 
-Map src_map(const Context& c) {
-  const Shape& shape = c.in(0);
+// `shape`: of src, or of a part of it.
+Map src_map(const Context& c, const Shape& shape) {
   if (reads_plain(c, shape, c.layout(0))) {
     return {c.layout(0), {dims_of(shape), data_type(c.in_type(0)), Tag::nchw}};
   }
-  return {c.formats.map_layout(shape), c.formats.map_desc(shape, c.in_type(0))};
+  return {c.formats.map_layout(c.in(0)), c.formats.map_desc(shape, c.in_type(0))};
 }
 
 dnnl::convolution_forward::primitive_desc forward_desc(const Context& c, const Desc& src,
@@ -100,11 +132,13 @@ dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(const C
 // bf16 activations meet weights that are f32 from step to step: the kernel rounds them into scratch
 // each time. In memory they lie as their gradient is made, so that the update moves nothing.
 std::optional<KernelChoice> choose_forward(const Context& c) {
-  const Map src = src_map(c);
+  const Slices slices = c.has(kAddend) ? slices_of(c.out(0)) : Slices{};
+  const Map src = src_map(c, slices.part(c.in(0)));
   const ElementType type = c.in_type(0);
   const bool narrow = type == ElementType::bf16;
+  if (narrow && c.has(kAddend)) return std::nullopt;
   const Desc bias = c.has(2) ? bias_desc(c.in(2)[0]) : Desc{};
-  const Desc dst = c.formats.map_desc(c.out(0), type);
+  const Desc dst = c.formats.map_desc(slices.part(c.out(0)), type);
   Desc given = weights_desc(c, c.in(1), c.layout(1));
   const auto desc =
       forward_desc(c, src.desc, narrow ? any_weights(c, c.in(1), type) : given, bias, dst);
@@ -117,13 +151,20 @@ std::optional<KernelChoice> choose_forward(const Context& c) {
   auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
   Source weights = input(1);
   if (narrow) weights = kernel->add_reorder(given, input(1), desc.weights_desc());
+  const Source made = c.has(kAddend) ? kernel->reserve(bytes_of(dst)) : output(0);
   std::vector<PrimitiveKernel::Argument> arguments = {
       {DNNL_ARG_SRC, src.desc, input(0)},
       {DNNL_ARG_WEIGHTS, desc.weights_desc(), weights},
-      {DNNL_ARG_DST, desc.dst_desc(), output(0)}};
+      {DNNL_ARG_DST, desc.dst_desc(), made}};
   if (c.has(2)) arguments.push_back({DNNL_ARG_BIAS, bias, input(2)});
-  kernel->add(dnnl::convolution_forward(desc), desc.scratchpad_desc(), std::move(arguments));
   KernelChoice choice = plain_choice(c);
+  if (c.has(kAddend)) {
+    kernel->add_sum(dnnl::convolution_forward(desc), desc.scratchpad_desc(), std::move(arguments),
+                    sum_of(c, slices, DNNL_ARG_SRC, made, kAddend));
+    choice.inputs[kAddend] = c.formats.map_layout(c.out(0));
+  } else {
+    kernel->add(dnnl::convolution_forward(desc), desc.scratchpad_desc(), std::move(arguments));
+  }
   choice.inputs[0] = src.layout;
   choice.inputs[1] = c.formats.remember(c.in(1), ElementType::f32, given);
   choice.outputs[0] = c.formats.map_layout(c.out(0));
@@ -138,8 +179,11 @@ std::optional<KernelChoice> choose_forward(const Context& c) {
 std::optional<KernelChoice> choose_backward_data(const Context& c) {
   const Window w = window_of(c);
   const ElementType type = c.in_type(1);
-  const Desc diff_src = c.formats.map_desc(c.out(0), type);
-  const Desc diff_dst = c.formats.map_desc(c.in(1), type);
+  const bool summed = c.has(kDiffAddend);
+  if (summed && type != ElementType::f32) return std::nullopt;
+  const Slices slices = summed ? slices_of(c.out(0)) : Slices{};
+  const Desc diff_src = c.formats.map_desc(slices.part(c.out(0)), type);
+  const Desc diff_dst = c.formats.map_desc(slices.part(c.in(1)), type);
   const Desc any = any_weights(c, c.in(0), type);
   const auto hint = forward_desc(c, diff_src, any, {}, diff_dst);
   const auto desc = make_backward_desc<dnnl::convolution_backward_data>(
@@ -157,11 +201,20 @@ std::optional<KernelChoice> choose_backward_data(const Context& c) {
   if (given != desc.weights_desc()) {
     weights = kernel->add_reorder(given, input(0), desc.weights_desc());
   }
-  kernel->add(dnnl::convolution_backward_data(desc), desc.scratchpad_desc(),
-              {{DNNL_ARG_WEIGHTS, desc.weights_desc(), weights},
-               {DNNL_ARG_DIFF_DST, diff_dst, input(1)},
-               {DNNL_ARG_DIFF_SRC, diff_src, output(0)}});
+  const Source made = summed ? kernel->reserve(bytes_of(diff_src)) : output(0);
+  std::vector<PrimitiveKernel::Argument> arguments = {
+      {DNNL_ARG_WEIGHTS, desc.weights_desc(), weights},
+      {DNNL_ARG_DIFF_DST, diff_dst, input(1)},
+      {DNNL_ARG_DIFF_SRC, diff_src, made}};
   KernelChoice choice = plain_choice(c);
+  if (summed) {
+    kernel->add_sum(dnnl::convolution_backward_data(desc), desc.scratchpad_desc(),
+                    std::move(arguments), sum_of(c, slices, DNNL_ARG_DIFF_DST, made, kDiffAddend));
+    choice.inputs[kDiffAddend] = c.formats.map_layout(c.out(0));
+  } else {
+    kernel->add(dnnl::convolution_backward_data(desc), desc.scratchpad_desc(),
+                std::move(arguments));
+  }
   if (!free) choice.inputs[0] = c.layout(0);
   if (free && type == ElementType::f32) {
     choice.inputs[0] = c.formats.remember(c.in(0), ElementType::f32, given);
@@ -176,7 +229,7 @@ std::optional<KernelChoice> choose_backward_data(const Context& c) {
 
 // src, diff_dst -> diff_weights, diff_bias.
 std::optional<KernelChoice> choose_backward_weights(const Context& c) {
-  const Map src = src_map(c);
+  const Map src = src_map(c, c.in(0));
   const Desc diff_dst = c.formats.map_desc(c.in(1), c.in_type(1));
   const Shape& shape = c.out(0);
   const Layout layout = c.wish(0);
@@ -209,7 +262,9 @@ std::optional<KernelChoice> choose_backward_weights(const Context& c) {
 
 void define_fast_conv2d(Choosers& choosers) {
   choosers["conv2d"] = choose_forward;
+  choosers["conv2d_sum"] = choose_forward;
   choosers["conv2d_backward_data"] = choose_backward_data;
+  choosers["conv2d_backward_data_sum"] = choose_backward_data;
   choosers["conv2d_backward_weights"] = choose_backward_weights;
 }
 

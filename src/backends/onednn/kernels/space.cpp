@@ -2,8 +2,7 @@
 
 #include "backends/onednn/onednn.h"
 #include "backends/onednn/vector/vector.h"
-#include "base/parallel.h"
-#include "ops/core/sums.h"
+#include "ops/core/copy.h"
 
 // Maps taken apart into phases and put together again (ops/core/space.h), in the graph's own
 // layout: a pixel's values, of a block of channels or of all of them, lie together and move
@@ -24,10 +23,13 @@ struct Moves {
   int64_t side = 2;                  // of the squares
   int64_t values = 0;                // that lie together
   Strides phases;
+
+  int64_t floats() const { return blocks * height * width * values; }  // of an example
 };
 
-void move(const Moves& m, bool apart, const float* src, float* dst) {
-  const int64_t rows = m.examples * m.blocks * m.height;
+// Examples [0, examples).
+void move(const Moves& m, int64_t examples, bool apart, const float* src, float* dst) {
+  const int64_t rows = examples * m.blocks * m.height;
   parallel_for(rows, grain_of(m.width * m.values), [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       const int64_t y = r % m.height;
@@ -52,7 +54,18 @@ class SpaceKernel : public Kernel {
   std::unique_ptr<BoundKernel> bind(const KernelBuffers& buffers) const override {
     const auto* src = static_cast<const float*>(buffers.inputs[0]);
     auto* dst = static_cast<float*>(buffers.outputs[0]);
-    return bound([m = moves_, apart = apart_, src, dst] { move(m, apart, src, dst); });
+    if (src != dst) {
+      return bound(
+          [m = moves_, apart = apart_, src, dst] { move(m, m.examples, apart, src, dst); });
+    }
+    auto* before = static_cast<float*>(buffers.scratch);
+    return bound([m = moves_, apart = apart_, before, dst] {
+      const int64_t example = m.floats();
+      for (int64_t n = 0; n < m.examples; ++n) {
+        copy_elements(dst + n * example, before, example);
+        move(m, 1, apart, before, dst + n * example);
+      }
+    });
   }
 
  private:
@@ -89,8 +102,9 @@ std::optional<KernelChoice> choose(const Context& c, bool apart, bool to_batch) 
   choice.inputs[0] = in;
   choice.outputs[0] = out;
   choice.implementation = "phases";
-  choice.kernel = std::make_shared<SpaceKernel>(
-      moves_of(whole, c.node.attributes.integer("block"), channels_last, to_batch), apart);
+  const Moves moves = moves_of(whole, c.node.attributes.integer("block"), channels_last, to_batch);
+  choice.scratch_bytes = moves.floats() * int64_t{sizeof(float)};
+  choice.kernel = std::make_shared<SpaceKernel>(moves, apart);
   return choice;
 }
 
