@@ -28,7 +28,8 @@ const Technique& microbatch() {
 }
 
 // The settings of one stage in turn, then what is free.
-Rewrite apply(Graph graph, Stage stage, const std::vector<Setting>& settings) {
+Rewrite apply(const PlanRequest& request, Graph graph, Stage stage,
+              const std::vector<Setting>& settings) {
   Rewrite all;
   for (const Setting& s : settings) {
     if (s.technique->stage != stage) continue;
@@ -38,7 +39,7 @@ Rewrite apply(Graph graph, Stage stage, const std::vector<Setting>& settings) {
     all.snr_db = std::min(all.snr_db, next.snr_db);
   }
   for (const Technique* t : techniques()) {
-    if (!t->free || t->stage != stage) continue;
+    if (!t->free || t->stage != stage || contains(request.without, t->name)) continue;
     Rewrite next = t->apply(graph, t->options.front());
     if (next.graph) graph = std::move(*next.graph);
   }
@@ -65,7 +66,7 @@ std::vector<Setting> settings_to_try(const PlanRequest& request) {
     if (request.numerics && t->promise(request.forward) != Promise::bit_exact) continue;
     if (!may_be_used(request, *t)) continue;
     for (int64_t option : t->options) {
-      all.push_back({t, t->by_snr && option == t->options.front() ? request.min_snr_db : option});
+      all.push_back({t, t->with_snr_db ? t->with_snr_db(option, request.min_snr_db) : option});
     }
   }
   return all;
@@ -136,20 +137,22 @@ Promise promise_of(const PlanRequest& request, const Candidate& c) {
   Promise promise = other ? Promise::approximate : Promise::bit_exact;
   if (c.microbatches > 1) promise = std::max(promise, microbatch().promise(request.forward));
   for (const Setting& s : c.settings) {
-    promise = std::max(promise, s.technique->promise(request.forward));
+    const bool exact = s.technique->with_snr_db && std::isinf(c.snr_db);
+    if (!exact) promise = std::max(promise, s.technique->promise(request.forward));
   }
-  return promise;
+  // Asked for by name: --min-snr.
+  return c.snr_db < static_cast<double>(kUsualSnrDb) ? Promise::approximate : promise;
 }
 
 Rewrite keeping_graph(const PlanRequest& request, const Candidate& c) {
-  Rewrite forward = apply(forward_of(request, c.microbatches), Stage::forward, c.settings);
+  Rewrite forward = apply(request, forward_of(request, c.microbatches), Stage::forward, c.settings);
   if (!forward.graph) return forward;
   const TensorId loss = forward.graph->find("loss");
   ensure(loss != kNoTensor, "the model ", request.forward.name, " has no loss");
   Graph updated = add_optimizer(differentiate(*forward.graph, loss), request.optimizer);
   if (has_sparse_weights(updated)) updated = with_short_dense_moments(updated);
   if (request.sparse) updated = with_changing_positions(updated, *request.sparse);
-  Rewrite training = apply(std::move(updated), Stage::training, c.settings);
+  Rewrite training = apply(request, std::move(updated), Stage::training, c.settings);
   if (request.min_snr_db != kAnySnr && training.snr_db < static_cast<double>(request.min_snr_db)) {
     return {std::nullopt, str_cat("what is had again would be ", std::lround(training.snr_db),
                                   " dB above its noise, below the least of ", request.min_snr_db)};
@@ -160,14 +163,15 @@ Rewrite keeping_graph(const PlanRequest& request, const Candidate& c) {
   return training;
 }
 
-Rewrite finished_graph(const Graph& keeping, const Candidate& c) {
-  return apply(c.recompute ? recompute(keeping, *c.recompute) : keeping, Stage::last, c.settings);
+Rewrite finished_graph(const PlanRequest& request, const Graph& keeping, const Candidate& c) {
+  return apply(request, c.recompute ? recompute(keeping, *c.recompute) : keeping, Stage::last,
+               c.settings);
 }
 
 Rewrite training_graph(const PlanRequest& request, const Candidate& c) {
   Rewrite keeping = keeping_graph(request, c);
   if (!keeping.graph) return keeping;
-  Rewrite finished = finished_graph(*keeping.graph, c);
+  Rewrite finished = finished_graph(request, *keeping.graph, c);
   finished.snr_db = keeping.snr_db;
   return finished;
 }

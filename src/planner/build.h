@@ -14,6 +14,8 @@ struct Candidate {
   std::optional<RecomputePlan> recompute = {};  // nothing: keep everything
   int64_t arena_bytes = 0;                      // estimated: largest live bytes, without scratch
   double seconds = 0;                           // of a step, predicted
+  // Predicted, of the noisiest tensor that is had again; see Rewrite.
+  double snr_db = static_cast<double>(kUsualSnrDb);
 };
 
 // The memory to book beside a program of one microbatch.
@@ -40,7 +42,8 @@ Promise promise_of(const PlanRequest& request, const Candidate& candidate);
 // techniques cannot be used here.
 Rewrite keeping_graph(const PlanRequest& request, const Candidate& candidate);
 // The rest of the candidate, on that graph.
-Rewrite finished_graph(const Graph& keeping, const Candidate& candidate);
+Rewrite finished_graph(const PlanRequest& request, const Graph& keeping,
+                       const Candidate& candidate);
 // Both.
 Rewrite training_graph(const PlanRequest& request, const Candidate& candidate);
 // What evaluates the model while the candidate trains it.

@@ -82,10 +82,11 @@ class Judge {
       : request_(request), machine_(machine), local_search_(local_search) {}
 
   // This one, and how it can be had in fewer bytes. Says why when it cannot be used.
-  std::string add_all(const Candidate& c, const Effort& effort, std::vector<Candidate>& all) {
+  std::string add_all(Candidate c, const Effort& effort, std::vector<Candidate>& all) {
     layouts_.clear();
     const Rewrite keeping = keeping_graph(request_, c);
     if (!keeping.graph) return keeping.refusal;
+    c.snr_db = keeping.snr_db;
     if (std::string refusal = add(*keeping.graph, c, all); !refusal.empty()) return refusal;
     if (!may_recompute(request_)) return "";
     if (!search(*keeping.graph, c, effort, all)) judge_chain(*keeping.graph, c, effort, all);
@@ -93,10 +94,11 @@ class Judge {
   }
 
   // This one, as it is.
-  std::string add_alone(const Candidate& c, std::vector<Candidate>& all) {
+  std::string add_alone(Candidate c, std::vector<Candidate>& all) {
     layouts_.clear();
     const Rewrite keeping = keeping_graph(request_, c);
     if (!keeping.graph) return keeping.refusal;
+    c.snr_db = keeping.snr_db;
     if (c.recompute) check_fits(*c.recompute, *keeping.graph);
     return add(*keeping.graph, c, all);
   }
@@ -176,13 +178,21 @@ class Judge {
   }
 
   std::string add(const Graph& keeping, Candidate c, std::vector<Candidate>& all) {
-    Rewrite rewritten = finished_graph(keeping, c);
+    Rewrite rewritten = finished_graph(request_, keeping, c);
     if (!rewritten.graph) return rewritten.refusal;
     Schedule s = make_schedule(*rewritten.graph, backend_, layouts_);
     rewritten.graph.reset();  // one of the two at a time: planning's own peak counts
+    const auto bytes_in = [&](const Schedule& ordered) {
+      return live_bytes(ordered,
+                        place_persistent({&ordered}, reservations_of(request_, c.microbatches)));
+    };
+    c.arena_bytes = INT64_MAX;
+    // Where maps are had again, which gradients come first decides more than where they are kept.
+    const bool rebuilds = std::any_of(c.settings.begin(), c.settings.end(),
+                                      [](const Setting& x) { return x.technique->with_snr_db; });
+    if (rebuilds) c.arena_bytes = bytes_in(reordered(s, Order::early_gradient));
     s = reordered(std::move(s), Order::smaller_first);
-    c.arena_bytes =
-        live_bytes(s, place_persistent({&s}, reservations_of(request_, c.microbatches)));
+    c.arena_bytes = std::min(c.arena_bytes, bytes_in(s));
     c.seconds = predict_seconds(s, machine_);
     all.push_back(std::move(c));
     return "";

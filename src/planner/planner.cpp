@@ -184,8 +184,6 @@ Plan choose(const PlanRequest& request, const Machine& machine, const std::strin
     Plan plan = compile(request, machine, c, &*training.graph);
     plan.predicted_snr_db = training.snr_db;
     describe_techniques(request, c, plan);
-    // Asked for by name: --min-snr.
-    if (training.snr_db < static_cast<double>(kUsualSnrDb)) plan.promise = Promise::approximate;
     describe_trade(candidates.plain, c, machine, plan);
     return plan;
   };

@@ -1,5 +1,7 @@
 #include "planner/search_apart.h"
 
+#include <algorithm>
+#include <limits>
 #include <sstream>
 
 #include "base/child_task.h"
@@ -8,9 +10,12 @@
 namespace thimble {
 namespace {
 
+// Streams do not read infinity.
+constexpr double kEndless = std::numeric_limits<double>::max();
+
 void put(std::ostream& out, const Candidate& c) {
   out << text_of(Numerics{c.microbatches, c.settings}) << ' ' << c.arena_bytes << ' ' << c.seconds
-      << ' ' << (c.recompute ? 1 : 0) << ' ';
+      << ' ' << std::min(c.snr_db, kEndless) << ' ' << (c.recompute ? 1 : 0) << ' ';
   if (c.recompute) write(out, *c.recompute);
   out << '\n';
 }
@@ -27,8 +32,9 @@ Candidate take_candidate(std::istream& in) {
   std::string numerics;
   Candidate c;
   bool recomputes = false;
-  in >> numerics >> c.arena_bytes >> c.seconds >> recomputes;
+  in >> numerics >> c.arena_bytes >> c.seconds >> c.snr_db >> recomputes;
   ensure(static_cast<bool>(in), "the search's child sent no candidate");
+  if (c.snr_db == kEndless) c.snr_db = std::numeric_limits<double>::infinity();
   Numerics read = parse_numerics(numerics);
   c.microbatches = read.microbatches;
   c.settings = std::move(read.settings);

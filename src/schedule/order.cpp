@@ -45,11 +45,29 @@ void swap_gradients(Schedule& schedule) {
     Step& second = steps[i + 1];
     const bool pair = first.phase == Phase::backward && second.phase == Phase::backward &&
                       first.name == second.name && first.op.ends_with("_backward_weights") &&
-                      second.op.ends_with("_backward_data");
+                      second.op.find("_backward_data") != std::string::npos;
     if (!pair || must_follow(first, second)) continue;
     int64_t made = 0;
     for (BufferId b : first.outputs) made += b == kNoBuffer ? 0 : schedule.buffer(b).bytes;
     if (made > bytes_freed(schedule, i, last_read)) std::swap(first, second);
+  }
+}
+
+// Moves each weight gradient, and each sum of gradients, up to just behind the last step that it
+// must follow: what only it still reads may be overwritten from there on.
+void hoist_gradients(Schedule& schedule) {
+  std::vector<Step>& steps = schedule.steps;
+  for (size_t i = 1; i < steps.size(); ++i) {
+    const bool ends = steps[i].op.ends_with("_backward_weights") || steps[i].op == "add";
+    if (steps[i].phase != Phase::backward || !ends) continue;
+    size_t place = i;
+    while (place > 0 && steps[place - 1].phase == Phase::backward &&
+           !must_follow(steps[place - 1], steps[i])) {
+      --place;
+    }
+    const auto begin = steps.begin();
+    std::rotate(begin + static_cast<std::ptrdiff_t>(place), begin + static_cast<std::ptrdiff_t>(i),
+                begin + static_cast<std::ptrdiff_t>(i) + 1);
   }
 }
 
@@ -110,16 +128,19 @@ const char* name_of(Order order) {
       return "early_update";
     case Order::smaller_first:
       return "smaller_first";
+    case Order::early_gradient:
+      return "early_gradient";
   }
   return "?";
 }
 
 std::vector<Order> all_orders() {
-  return {Order::as_written, Order::early_update, Order::smaller_first};
+  return {Order::as_written, Order::early_update, Order::smaller_first, Order::early_gradient};
 }
 
 Schedule reordered(Schedule schedule, Order order) {
   if (order == Order::smaller_first) swap_gradients(schedule);
+  if (order == Order::early_gradient) hoist_gradients(schedule);
   if (order != Order::as_written) hoist_updates(schedule);
   return schedule;
 }

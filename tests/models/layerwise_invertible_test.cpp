@@ -9,11 +9,11 @@ namespace {
 ModelOptions of_depth(const std::string& depth) { return {.variants = {{"depth", depth}}}; }
 
 TEST(LayerwiseInvertible, HasTwoConvolutionsALayer) {
-  // Stem; two layers each of halves of 16, 64 and 256 channels; classifier.
+  // Stems; two layers each of halves of 16, 64 and 256 channels; classifier.
   EXPECT_EQ(
       parameters("layerwise_invertible"),
       928 + 4 * (9 * 16 * 16 + 32) + 4 * (9 * 64 * 64 + 128) + 4 * (9 * 256 * 256 + 512) + 5130);
-  EXPECT_EQ(count_ops(build_model("layerwise_invertible"), "conv2d"), 1 + 12);
+  EXPECT_EQ(count_ops(build_model("layerwise_invertible"), "conv2d"), 2 + 12);
 }
 
 TEST(LayerwiseInvertible, PoolsAfterEachThird) {
@@ -57,7 +57,7 @@ TEST(LayerwiseInvertible, Builds) {
   check_zoo_model("layerwise_invertible", 4);
 }
 
-TEST(LayerwiseInvertible, NormsHaveTheSameWeights) { check_norms("layerwise_invertible", 13, 12); }
+TEST(LayerwiseInvertible, NormsHaveTheSameWeights) { check_norms("layerwise_invertible", 14, 12); }
 
 }  // namespace
 }  // namespace thimble

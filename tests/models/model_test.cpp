@@ -11,16 +11,17 @@ namespace {
 TEST(Models, AreListedByName) {
   std::vector<std::string> names;
   for (const Model* model : models()) names.push_back(model->name);
-  EXPECT_EQ(names, (std::vector<std::string>{"irevnet", "layerwise_invertible", "lenet",
-                                             "mobilenet_v1", "mobilenet_v1_patch", "mobilenet_v2",
-                                             "resnet18_cifar", "resnet50", "revnet18"}));
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"hybrid_reversible", "irevnet", "layerwise_invertible",
+                                      "lenet", "mobilenet_v1", "mobilenet_v1_patch", "mobilenet_v2",
+                                      "resnet18_cifar", "resnet50", "revnet18"}));
 }
 
 TEST(Models, UnknownNameNamesTheNearest) {
   expect_user_error([] { build_model("resnet5"); },
                     "there is no model called 'resnet5'; did you mean 'resnet50'? There are: "
-                    "irevnet, layerwise_invertible, lenet,");
-  expect_user_error([] { build_model("x"); }, "called 'x'; There are: irevnet");
+                    "hybrid_reversible, irevnet, layerwise_invertible, lenet,");
+  expect_user_error([] { build_model("x"); }, "called 'x'; There are: hybrid_reversible");
 }
 
 TEST(Models, ResolveFillsInWhatIsZero) {

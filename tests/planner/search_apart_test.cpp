@@ -27,6 +27,7 @@ void expect_same(const Candidate& a, const Candidate& b) {
   EXPECT_EQ(a.settings, b.settings);
   EXPECT_EQ(a.arena_bytes, b.arena_bytes);
   EXPECT_EQ(a.seconds, b.seconds);
+  EXPECT_EQ(a.snr_db, b.snr_db);
   ASSERT_EQ(a.recompute.has_value(), b.recompute.has_value());
   if (!a.recompute) return;
   EXPECT_EQ(a.recompute->stage_begins, b.recompute->stage_begins);

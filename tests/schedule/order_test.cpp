@@ -174,5 +174,37 @@ TEST(Order, AReorderBeforeAnUpdateStaysBeforeIt) {
   EXPECT_EQ(ops, "loss backward_data backward_weights reorder sgd end ");
 }
 
+// Of a map that a convolution and an activation read: its weight gradient waits for nothing but
+// what it reads, and the activation's gradient may then take the map's place. So with sums of
+// gradients.
+TEST(Order, EarlyGradientStandsBehindWhatItReads) {
+  GraphBuilder b("net");
+  const auto conv = [&](const char* name, TensorId src) {
+    return b.layer("conv2d", name, {src}, {{"out_channels", int64_t{2}}, {"kernel", both(1)}});
+  };
+  const TensorId map = conv("map", b.images({2, 1, 3, 3}));
+  const TensorId branch = conv("branch", map);
+  const TensorId act = b.layer("elu", "act", {map});
+  TensorId x = b.layer("elu", "end", {b.layer("add", "sum", {branch, act})});
+  x = b.layer("linear", "fc", {b.layer("flatten", "flat", {x})}, {{"out_features", int64_t{3}}});
+  b.classify(x);
+  const Schedule plain =
+      schedule_of(add_optimizer(differentiate(b.graph(), b.graph().find("loss")), {"sgd", {}}));
+  const auto place = [](const Schedule& s, const std::string& op, const std::string& name) {
+    const auto step = std::find_if(s.steps.begin(), s.steps.end(), [&](const Step& other) {
+      return other.op == op && other.name == name && other.phase != Phase::forward;
+    });
+    EXPECT_NE(step, s.steps.end()) << op << ' ' << name;
+    return step - s.steps.begin();
+  };
+  const Schedule early = reordered(plain, Order::early_gradient);
+  EXPECT_GT(place(plain, "conv2d_backward_weights", "branch"), place(plain, "elu_backward", "act"));
+  EXPECT_LT(place(early, "conv2d_backward_weights", "branch"), place(early, "elu_backward", "act"));
+  EXPECT_EQ(place(early, "conv2d_backward_weights", "branch"),
+            place(early, "elu_backward", "end") + 1);
+  EXPECT_LT(place(early, "add", "map"), place(early, "conv2d_backward_weights", "map"));
+  EXPECT_EQ(early.steps.size(), plain.steps.size());
+}
+
 }  // namespace
 }  // namespace thimble

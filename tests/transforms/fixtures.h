@@ -32,16 +32,18 @@ inline Graph training_graph(const Graph& forward, const OptimizerSpec& optimizer
   return add_optimizer(differentiate(forward, forward.find("loss")), optimizer);
 }
 
-// Everything that `plain` keeps from step to step, after three steps of `graph`, a rewritten form
+// Everything that `plain` keeps from step to step, after a few steps of `graph`, a rewritten form
 // of it, from the same values.
 inline std::vector<std::vector<std::byte>> trained_state(const Graph& graph, const Graph& plain,
-                                                         const std::string& backend) {
+                                                         const std::string& backend, int steps = 3,
+                                                         double learning_rate = 0) {
   ArenaRun run(graph, backend);
-  const Values inputs = draw_inputs(plain, 5);
+  Values inputs = draw_inputs(plain, 5);
+  if (learning_rate > 0) inputs[static_cast<size_t>(plain.find("lr"))] = {learning_rate};
   for (size_t t = 0; t < plain.tensors.size(); ++t) {
     if (!inputs[t].empty()) run.set(graph.find(plain.tensors[t].name), inputs[t]);
   }
-  for (int step = 0; step < 3; ++step) run.run();
+  for (int step = 0; step < steps; ++step) run.run();
   std::vector<std::vector<std::byte>> state;
   for (const Tensor& t : plain.tensors) {
     const bool kept = is_persistent(t.role) && t.role != Role::data;

@@ -23,7 +23,7 @@ Node run_again(const Node& node) {
 bool rebuilds(const Graph& graph, const Node& node) {
   return node.phase == Phase::backward &&
          std::any_of(node.outputs.begin(), node.outputs.end(), [&](TensorId t) {
-           return t != kNoTensor && graph.tensor(t).name.ends_with(kRebuilt);
+           return t != kNoTensor && graph.tensor(t).name.find(kRebuilt) != std::string::npos;
          });
 }
 

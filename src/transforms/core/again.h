@@ -15,7 +15,8 @@ Node run_again(const Node& node);
 
 // Behind the names of what a second run makes; a number may follow.
 inline constexpr const char* kAgain = " again";
-// Behind the names of what comes from tensors that lie behind it (transforms/invert.h).
+// Behind the names of what comes from tensors that lie behind it (transforms/invert.h); a number
+// may follow.
 inline constexpr const char* kRebuilt = " rebuilt";
 // The node makes such a tensor. What it reads must be there as forward left it.
 bool rebuilds(const Graph& graph, const Node& node);

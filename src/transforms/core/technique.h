@@ -47,8 +47,9 @@ struct Technique {
   std::vector<int64_t> options = {1};  // values that the planner may try, beside leaving it out
   bool free = false;                   // costs no time: always used, behind those chosen
   bool uses_storage = false;           // pages to a file: only where the user names a folder
-  bool by_snr = false;     // the first option is a least ratio of signal to noise: --min-snr
-  bool evaluates = false;  // of stage forward: also rewrites what evaluates the model
+  bool evaluates = false;              // of stage forward: also rewrites what evaluates the model
+  // The option with this least ratio of signal to noise, in dB (--min-snr). null: it has none.
+  std::function<int64_t(int64_t option, int64_t snr_db)> with_snr_db = {};
   std::function<Rewrite(const Graph&, int64_t option)> apply = {};
   // "row_bands: 8 a map": what was chosen, for people. null: the name, and the option beside 1.
   std::function<std::string(int64_t option)> describe = {};

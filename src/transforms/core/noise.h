@@ -1,0 +1,52 @@
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "transforms/core/ways.h"
+
+namespace thimble {
+
+// Predicts the noise of rebuilt tensors: each operation on the way adds float rounding, each
+// division makes what there is larger (ops/core/signal_loss.h), and a term of a sum is as far off
+// as the whole sum.
+class NoiseModel {
+ public:
+  // `powers`: of the forward pass, by tensor, as `expected_powers` or as measured.
+  NoiseModel(const Ways& ways, const std::vector<double>& powers) : ways_(ways), powers_(powers) {}
+
+  // Noise by signal, as powers: of the noisiest tensor. Infinite when one is made from itself.
+  double largest();
+  // Of `t` as the inverse of node `reader` finds it.
+  double of(TensorId t, int32_t reader) { return ask(t, reader, kNoBranch).total(); }
+
+ private:
+  // What a branch that runs again is given is in what comes out of it, and gone again where it is
+  // inverted down to there: layers make only noise of their own larger.
+  struct Noise {
+    double carried = 0;
+    double own = 0;
+    double total() const { return carried + own; }
+  };
+  struct Key {
+    TensorId tensor;
+    bool after;
+    auto operator<=>(const Key&) const = default;
+  };
+
+  Noise ask(TensorId t, int32_t reader, int32_t branch);
+  Noise find(const Key& key, const Way& way);
+  double own_of_difference(TensorId t, const Way& way, int32_t branch);
+  // The branch that the way leads through the inside of.
+  int32_t branch_of(const Way& way) const;
+  const RebuiltBranch& branch_at(int32_t branch) const;
+  void index();
+
+  const Ways& ways_;
+  const std::vector<double>& powers_;
+  std::map<int32_t, int32_t> inside_;     // by node: its branch
+  std::map<TensorId, int32_t> entry_of_;  // by tensor that is had once more: of this branch
+  std::map<Key, Noise> known_;
+};
+
+}  // namespace thimble
