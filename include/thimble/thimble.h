@@ -284,6 +284,33 @@ struct Profile {
   double arena_bytes_per_pixel = 0;
 };
 
+// A feature map that the backward pass of a reversible network has again instead of keeping it.
+struct RebuiltTensor {
+  std::string name;
+  std::string layer;      // whose inverse gave it, or which ran once more
+  bool inverted = false;  // false: the layer ran once more
+  // Signal to noise in dB against the kept tensor; infinite where it is the same to the bit, minus
+  // infinity where it is no number.
+  double measured_db = std::numeric_limits<double>::infinity();
+  // The same as the theory has it, of the layers' weights as they are.
+  double predicted_db = std::numeric_limits<double>::infinity();
+  // What this layer's inverse alone loses of the ratio, where it divides: measured (not a number
+  // when it reads what is exact), and by theory.
+  double loss_db = 0;
+  double predicted_loss_db = 0;
+};
+
+struct Reversibility {
+  TrainOptions options;                // with the usual values filled in
+  std::vector<RebuiltTensor> tensors;  // in the order of the backward pass
+  double least_measured_db = std::numeric_limits<double>::infinity();
+  // The same as a plan that rebuilds all of them predicts, without knowing the weights.
+  double predicted_before_db = std::numeric_limits<double>::infinity();
+  int64_t kept_anchors = 0;  // maps that --min-snr kept
+  // Gradients of all weights against those of kept tensors: signal to noise in dB.
+  double gradient_db = std::numeric_limits<double>::infinity();
+};
+
 // Measures what this machine does with the chosen backend and threads, once, and keeps the figures
 // in the user's cache folder: predicted times need them. Starts a child process for it, so call it
 // before anything else of the library, and not from a program with several threads. With
@@ -320,12 +347,20 @@ std::vector<FrontierPoint> frontier(const TrainOptions& options, int most_planne
 std::string describe_plan(const TrainOptions& options);
 // What does not fit its budget is profiled in the smallest plan.
 Profile profile(const TrainOptions& options);
+// Runs one step on the first training batch (without data: on noise), with `initial_weights` or
+// fresh ones, and compares what is had again with what it stands for. The budget is not looked at:
+// all of it is kept as well. Of chains that `min_snr_db` allows; what lies inside of couplings'
+// branches comes from their ends, where it can.
+Reversibility reversibility(const TrainOptions& options);
 // Plans, and trains when the plan fits. Compare `peak_rss_bytes` with the budget afterwards: a peak
 // above it is a broken contract, which the command line turns into exit code 4. `should_stop` is
 // asked between steps; when it holds, a checkpoint file is written, from which `resume` goes on.
+// `on_plan` sees the plan before the first step, when it fits, and the options with the usual
+// values filled in.
 TrainReport train(const TrainOptions& options,
                   const std::function<void(const Progress&)>& on_progress = {},
-                  const std::function<bool()>& should_stop = {});
+                  const std::function<bool()>& should_stop = {},
+                  const std::function<void(const PlanReport&, const TrainOptions&)>& on_plan = {});
 // Evaluates the model in `options.run_folder` on the test split of its data, or of
 // `options.data.path` when that is given. Of a run that has not ended: its last checkpoint.
 EvalReport evaluate(const TrainOptions& options);
@@ -366,6 +401,27 @@ struct StackStep {
 // when it is done. As with `frontier`: call it before anything else.
 std::vector<StackStep> reproduce(const StackRequest& request,
                                  const std::function<void(const StackStep&)>& on_step = {});
+// Numbers that belong together, measured by `reproduce_reversible`.
+struct StudyTable {
+  struct Row {
+    std::string label;
+    std::vector<double> values;  // one for each column; not a number: not measured, not published
+  };
+  std::string name;      // for programs: "bytes"
+  std::string title;     // for people
+  std::string settings;  // of every number in it
+  std::vector<std::string> columns;
+  std::vector<Row> rows;
+};
+
+// The tables and figures of "Reversible designs for extreme memory cost reduction of CNN training"
+// (arXiv 1910.11127), measured, beside what it published or its formulas give: bytes per
+// pixel, errors by layer, slope and depth, times, and with `accuracy` what training reaches with
+// kept and with rebuilt maps, by depth. Of `request`: data (needed for accuracy alone), quick,
+// accuracy, threads, run_folder. As with `frontier`: call it before anything else.
+std::vector<StudyTable> reproduce_reversible(
+    const StackRequest& request, const std::function<void(const StudyTable&)>& on_table = {});
+
 // Writes the files of a known stack to a folder that does not exist yet, to be changed there.
 void copy_stack(const std::string& stack, const std::string& folder);
 

@@ -58,7 +58,8 @@ std::optional<Numerics> numerics_of(const std::string& run_folder) {
 
 TrainReport train(const TrainOptions& options,
                   const std::function<void(const Progress&)>& on_progress,
-                  const std::function<bool()>& should_stop) {
+                  const std::function<bool()>& should_stop,
+                  const std::function<void(const PlanReport&, const TrainOptions&)>& on_plan) {
   require(!options.data.path.empty(),
           "training needs data: a folder or a name such as "
           "fashion-mnist");
@@ -80,6 +81,7 @@ TrainReport train(const TrainOptions& options,
     if (!options.resume) try_allowances(refused.plan, options);
     return refused;
   }
+  if (on_plan) on_plan(report_of(plan), setup.options);
   if (!options.run_folder.empty()) {
     RunFolder folder(options.run_folder);
     folder.make();

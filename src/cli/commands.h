@@ -12,6 +12,7 @@ void add_plan_command(CLI::App& app, Request& request);
 void add_calibrate_command(CLI::App& app, Request& request);
 void add_frontier_command(CLI::App& app, Request& request);
 void add_profile_command(CLI::App& app, Request& request);
+void add_reversibility_command(CLI::App& app, Request& request);
 void add_reproduce_command(CLI::App& app, Request& request);
 void add_eval_command(CLI::App& app, Request& request);
 void add_list_command(CLI::App& app, Request& request);

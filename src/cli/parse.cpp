@@ -94,6 +94,7 @@ Request parse_arguments(int argc, const char* const* argv) {
   add_calibrate_command(app, request);
   add_frontier_command(app, request);
   add_profile_command(app, request);
+  add_reversibility_command(app, request);
   add_reproduce_command(app, request);
   add_eval_command(app, request);
   add_list_command(app, request);

@@ -6,6 +6,7 @@
 #include "cli/streams.h"
 #include "report/html.h"
 #include "report/stack.h"
+#include "report/study.h"
 
 namespace thimble::cli {
 namespace {
@@ -20,15 +21,30 @@ constexpr const char* kExamples =
     "command is given again. The only stack the program knows is wearable-stack:\n"
     "ResNet-50; dynamic sparse training; gradient checkpointing; microbatching; MobileNet;\n"
     "patches. --copy-to writes its files to a folder, where they can be changed; name the\n"
-    "folder to run them.\n\n"
+    "folder to run them.\n"
+    "`reproduce reversible` measures the tables and figures of arXiv 1910.11127: bytes per\n"
+    "pixel, errors by layer, slope and depth, and with --data times; --accuracy as above.\n\n"
     "Examples:\n"
     "  thimble reproduce wearable-stack --data blood_cells --html stack.html\n"
     "  thimble reproduce wearable-stack --data blood_cells --only C4,C6 --accuracy\n"
     "  thimble reproduce wearable-stack --copy-to my-stack\n"
-    "  thimble reproduce my-stack --data photos --quick\n\n";
+    "  thimble reproduce my-stack --data photos --quick\n"
+    "  thimble reproduce reversible --html reversible.html\n\n";
+
+constexpr const char* kReversible = "reversible";
+
+ExitCode run_study(const Request& request) {
+  OutputFile html("--html", request.html);
+  const auto tables =
+      reproduce_reversible(request.stack, [](const StudyTable& t) { note(t.title + "\n"); });
+  if (html.wanted()) html.write(study_html(tables, kReversible));
+  print(request.json ? study_json(tables) : study_text(tables));
+  return kDone;
+}
 
 ExitCode run_reproduce(const Request& request) {
   const StackRequest& stack = request.stack;
+  if (stack.stack == kReversible) return run_study(request);
   if (!request.copy_to.empty()) {
     copy_stack(stack.stack, request.copy_to);
     note(str_cat("thimble: ", request.copy_to, " has the files of ", stack.stack, '\n'));
@@ -58,7 +74,8 @@ ExitCode run_reproduce(const Request& request) {
 void add_reproduce_command(CLI::App& app, Request& request) {
   CLI::App& command = *app.add_subcommand("reproduce", kAbout);
   StackRequest& stack = request.stack;
-  command.add_option("STACK", stack.stack, "A known stack, or a folder with a stack.json")
+  command
+      .add_option("STACK", stack.stack, "wearable-stack, reversible, or a folder with a stack.json")
       ->default_str(stack.stack);
   add_stack_flags(command, stack);
   const Group output = {command, "Output"};
@@ -68,7 +85,11 @@ void add_reproduce_command(CLI::App& app, Request& request) {
   add_output_flags(command, request);
   command.footer(std::string(kExamples) + kExitCodes);
   command.callback([&request] {
-    require(!request.stack.data.empty() || !request.copy_to.empty(),
+    const bool study = request.stack.stack == kReversible;
+    require(!study || request.copy_to.empty(), "reversible has no files to copy");
+    require(!study || request.stack.only.empty(),
+            "reversible has no configurations: leave --only out");
+    require(study || !request.stack.data.empty() || !request.copy_to.empty(),
             "reproduce needs --data: a folder with train/ and test/; such as --data blood_cells");
     request.run = run_reproduce;
   });

@@ -9,6 +9,7 @@
 #include "cli/streams.h"
 #include "report/json.h"
 #include "report/progress.h"
+#include "report/reversibility.h"
 #include "report/text.h"
 
 namespace thimble::cli {
@@ -49,7 +50,8 @@ TrainReport train_with_progress(const TrainOptions& options, const Interrupt& in
   ProgressDisplay display;
   return train(
       options, [&](const Progress& progress) { display.show(progress); },
-      [&] { return interrupt.signal() != 0; });
+      [&] { return interrupt.signal() != 0; },
+      [](const PlanReport& plan, const TrainOptions& used) { note(noise_warning(plan, used)); });
 }
 
 // As a shell reads it back.

@@ -7,7 +7,9 @@
 #include "report/format.h"
 #include "report/json.h"
 #include "report/page_parts.h"
+#include "report/reversibility.h"
 #include "report/stack.h"
+#include "report/study.h"
 
 namespace thimble {
 namespace {
@@ -133,6 +135,19 @@ std::string stack_html(const std::vector<StackStep>& steps, const std::string& s
   data["stack"] = stack;
   data["categories"] = kCategoryNames;
   return page("stack", str_cat("thimble reproduce: ", stack), data);
+}
+
+std::string reversibility_html(const Reversibility& report) {
+  Json data = Json::parse(to_json(report));
+  data["options"] = options_json(report.options);
+  data["usable_db"] = kUsableSnrDb;
+  return page("reversibility", str_cat("thimble reversibility: ", title_of(report.options)), data);
+}
+
+std::string study_html(const std::vector<StudyTable>& tables, const std::string& study) {
+  Json data = Json::parse(study_json(tables));
+  data["study"] = study;
+  return page("study", str_cat("thimble reproduce: ", study), data);
 }
 
 }  // namespace thimble

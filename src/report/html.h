@@ -21,4 +21,10 @@ std::string frontier_html(const std::vector<FrontierPoint>& points, const TrainO
 // The configurations of a stack: a bar of bytes each, by what they are spent on.
 std::string stack_html(const std::vector<StackStep>& steps, const std::string& stack);
 
+// The tables of a study, with bars.
+std::string study_html(const std::vector<StudyTable>& tables, const std::string& study);
+
+// Ratios of signal to noise along the backward pass, measured and by theory.
+std::string reversibility_html(const Reversibility& report);
+
 }  // namespace thimble

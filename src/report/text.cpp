@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/names.h"
 #include "report/format.h"
+#include "report/reversibility.h"
 #include "report/table.h"
 #include "report/total.h"
 
@@ -45,10 +46,9 @@ std::string totals(const PlanReport& r) {
        r.predicted_step_seconds > 0 ? "predicted" : "not known: this machine was not measured"},
   };
   if (std::isfinite(r.predicted_snr_db)) {
-    // A tenth of the signal's amplitude: gradients still point the right way.
-    const char* usable = r.predicted_snr_db < 20
-                             ? "predicted: may be noise; a larger --min-snr keeps more, a larger "
-                               "slope loses less"
+    const char* usable = r.predicted_snr_db < kUsableSnrDb
+                             ? "predicted: noise; a larger --min-snr keeps more, a larger slope "
+                               "loses less"
                              : "predicted, of what is had again by dividing, at the noisiest";
     table.rows.push_back({"above noise", str_cat(std::lround(r.predicted_snr_db), " dB"), usable});
   }

@@ -175,8 +175,10 @@ class Training {
       const auto r = session_.train_step(*loader, lr, position_.step);
       if (!r) break;
       times_.add(seconds_since(begin));
-      require(std::isfinite(r->loss), "the loss is not a number at step ", position_.step,
-              "; try a smaller learning rate (now ", lr, ") or a longer warm-up");
+      if (!std::isfinite(r->loss)) {
+        throw Diverged(str_cat("the loss is not a number at step ", position_.step,
+                               "; try a smaller learning rate (now ", lr, ") or a longer warm-up"));
+      }
       ++position_.step;
       position_.epoch_loss += r->loss;
       position_.skipped = skipped_before + loader->skipped();

@@ -6,6 +6,12 @@
 
 namespace thimble {
 
+// Training cannot go on: the loss is not a number any more.
+class Diverged : public UserError {
+ public:
+  using UserError::UserError;
+};
+
 // Who looks on; either may be empty.
 struct Watch {
   std::function<void(const Progress&)> on_progress;

@@ -60,5 +60,27 @@ TEST(Profile, CountsThePixelsOfPatches) {
   EXPECT_NEAR(profile(options).arena_bytes_per_pixel, whole, 0.1 * whole);
 }
 
+// The bars of arXiv 1910.11127, pictures included, whatever the depth: 32 channels, f32, batch
+// norm.
+TEST(Profile, OfReversibleNetworksTheArenaGrowsByFewBytesAtEveryDepth) {
+  const auto bytes = [](const char* model, const char* depth) {
+    TrainOptions options;
+    options.model.name = model;
+    options.model.variants["depth"] = depth;
+    options.model.batch = 128;
+    options.threads = 1;
+    options.budget_bytes = 1;
+    options.min_snr_db = -1;
+    options.without = {"recompute", "microbatch", "row_bands"};
+    return profile(options).arena_bytes_per_pixel;
+  };
+  const double layers = bytes("layerwise_invertible", "4");
+  EXPECT_LE(layers, 320);
+  EXPECT_NEAR(bytes("layerwise_invertible", "24"), layers, 0.01 * layers);
+  const double hybrid = bytes("hybrid_reversible", "4");
+  EXPECT_LE(hybrid, 352);
+  EXPECT_NEAR(bytes("hybrid_reversible", "24"), hybrid, 0.01 * hybrid);
+}
+
 }  // namespace
 }  // namespace thimble

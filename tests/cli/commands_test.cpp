@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "child.h"
+#include "runtime/fixtures.h"
 #include "support/sanitizers.h"
 
 namespace thimble::cli_test {
@@ -132,6 +133,46 @@ TEST(CliProfile, CountsEveryLayer) {
   EXPECT_GT(parameters, 0);
   EXPECT_EQ(profile["total"]["parameters"], parameters);
   EXPECT_CONTAINS(thimble("profile" + kLenet).out, "  total ");
+}
+
+TEST(CliReversibility, ComparesMapsAndSaysWhatHelps) {
+  const TempDir dir;
+  const std::string line =
+      "reversibility --model layerwise_invertible --option depth=12 --width 0.25 --batch 2 --input "
+      "16 --threads 1 ";
+  const Finished text = thimble(line + "--html '" + dir / "errors.html" + "'");
+  ASSERT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_CONTAINS(text.out, "layer12.g.conv run again");
+  EXPECT_CONTAINS(text.out, "what makes the errors smaller");
+  EXPECT_CONTAINS(text_of(dir / "errors.html"), "<title>thimble reversibility:");
+  const Finished run = thimble(line + "--min-snr 60 --json");
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const json found = json::parse(run.out);
+  EXPECT_GT(found["kept_anchors"], 0);
+  EXPECT_GE(found["predicted_before_db"], 60);
+  EXPECT_EQ(found["tensors"][0].size(), 7u);
+}
+
+// Before the first step, with what would help.
+TEST(CliTrain, WarnsOfNoise) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
+  const TempDir dir;
+  runtime_test::write_bars(dir / "data", 40, 10);
+  const std::string line =
+      "train --model layerwise_invertible --option depth=24 --width 0.25 --batch 8 --input 16 "
+      "--epochs 1 --lr 0.0001 --threads 1 --without recompute,microbatch --data '" +
+      dir / "data" + "' ";
+  const Finished plain = thimble(line + "--run '" + dir / "plain" + "'");
+  EXPECT_EQ(plain.exit_code, 0) << plain.err;
+  EXPECT_EQ(plain.err.find("warning"), std::string::npos) << plain.err;
+  // In as few bytes as it can be: its maps are had again through all of its layers.
+  const Finished smallest = thimble("plan" + line.substr(5) + "--min-snr any --budget 1 --json");
+  const auto bytes = json::parse(smallest.out)["smallest_budget_bytes"].get<int64_t>();
+  const Finished noisy = thimble(line + "--min-snr any --budget " + std::to_string(bytes) +
+                                 " --run '" + dir / "noisy" + "'");
+  EXPECT_CONTAINS(noisy.err, "warning: what the backward pass has again is predicted to be noise");
+  EXPECT_CONTAINS(noisy.err, "--option slope=0.5 (now 0.2): a leaky ReLU nearer to a line");
+  EXPECT_CONTAINS(noisy.err, "--model hybrid_reversible");
 }
 
 TEST(CliList, KnowsModelsDataAndOps) {

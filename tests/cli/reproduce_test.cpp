@@ -66,5 +66,39 @@ TEST(CliReproduce, RefusesBeforeItRuns) {
   EXPECT_EQ(data.out, "");
 }
 
+TEST(CliReproduce, MeasuresReversibleNetworks) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
+  const TempDir dir;
+  const Finished run =
+      thimble("reproduce reversible --quick --json --html '" + dir / "study.html" + "'");
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const json tables = json::parse(run.out)["tables"];
+  std::vector<std::string> names;
+  for (const json& table : tables) {
+    names.push_back(table["name"]);
+    EXPECT_FALSE(table["rows"].empty()) << table["name"];
+    for (const json& row : table["rows"]) {
+      EXPECT_EQ(row["values"].size(), table["columns"].size()) << table["name"];
+    }
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"bytes", "snr_layerwise_invertible",
+                                             "snr_hybrid_reversible", "snr_slope", "snr_depth"}));
+  EXPECT_EQ(tables[4]["rows"].size(), 2u);  // of each model one depth
+  for (const json& row : tables[0]["rows"]) {
+    if (row["label"] == "resnet18_cifar") continue;
+    EXPECT_LT(row["values"][1], row["values"][0]) << row["label"];
+  }
+  EXPECT_CONTAINS(text_of(dir / "study.html"), "<title>thimble reproduce: reversible</title>");
+}
+
+TEST(CliReproduce, OfAStudyRefusesWhatBelongsToStacks) {
+  EXPECT_EQ(thimble("reproduce reversible --copy-to x").exit_code, 2);
+  EXPECT_EQ(thimble("reproduce reversible --only C1").exit_code, 2);
+  const Finished run = thimble("reproduce reversible --accuracy");
+  EXPECT_EQ(run.exit_code, 2);
+  EXPECT_CONTAINS(run.err, "accuracy needs data");
+  EXPECT_EQ(thimble("reproduce reversible --accuracy --quick --data .").exit_code, 2);
+}
+
 }  // namespace
 }  // namespace thimble::cli_test

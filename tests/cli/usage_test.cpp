@@ -74,7 +74,7 @@ TEST(CliUsage, UnknownNamesSuggestTheNearest) {
                  "unknown flag '--bacth' of thimble plan; did you mean '--batch'?");
   expect_refused("trian",
                  "the command is 'trian', needs one of train, plan, calibrate, frontier, profile, "
-                 "reproduce, eval, list; "
+                 "reversibility, reproduce, eval, list; "
                  "did you mean 'train'?");
   expect_refused("list model",
                  "what to list is 'model', needs one of models, data, ops, optimizers, "
@@ -87,7 +87,8 @@ TEST(CliUsage, UnknownNamesSuggestTheNearest) {
 
 TEST(CliUsage, CommandsNeedWhatTheyNeed) {
   expect_refused("",
-                 "no command; needs one of train, plan, calibrate, frontier, profile, reproduce, "
+                 "no command; needs one of train, plan, calibrate, frontier, profile, "
+                 "reversibility, reproduce, "
                  "eval, list; see thimble "
                  "--help");
   expect_refused("train",

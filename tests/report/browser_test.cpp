@@ -1,6 +1,7 @@
 // The pages in a real browser. Skipped where no Chromium is installed (apt install chromium).
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 #include <regex>
 
@@ -220,6 +221,47 @@ TEST(Browser, AStackHasABarForEachConfigurationAndARowOfItsFigures) {
   EXPECT_NE(row.find("12.5 ms23,508,0322,350,8030.8750bit_exact"), std::string::npos) << row;
   EXPECT_EQ(attribute(document, "data-none"), "no such data");
   EXPECT_EQ(attribute(document, "data-width"), "100");  // by bytes: a tenth of the track
+}
+
+TEST(Browser, ReversibilityShowsEveryMap) {
+  NEEDS_BROWSER();
+  Reversibility found;
+  found.least_measured_db = 12;
+  found.tensors = {{.name = "layer2.add1",
+                    .layer = "layer2.norm1",
+                    .inverted = true,
+                    .measured_db = 90,
+                    .predicted_db = 95,
+                    .loss_db = 8,
+                    .predicted_loss_db = 7.5},
+                   {.name = "layer1.<b>", .layer = "layer2.add1"},
+                   {.name = "stem",
+                    .layer = "layer1.add1",
+                    .inverted = true,
+                    .measured_db = -12,
+                    .predicted_db = 3}};
+  const std::string document =
+      document_of(reversibility_html(found),
+                  note("dots", "document.querySelectorAll('circle.measured').length") +
+                      note("rows", "byId('rows').rows.length") +
+                      note("name", "byId('rows').rows[1].cells[0].textContent"));
+  EXPECT_EQ(attribute(document, "data-errors"), "0");
+  EXPECT_EQ(attribute(document, "data-dots"), "3");
+  EXPECT_EQ(attribute(document, "data-rows"), "3");
+  EXPECT_EQ(attribute(document, "data-name"), "layer1.<b>");
+}
+
+TEST(Browser, AStudyShowsEveryTable) {
+  NEEDS_BROWSER();
+  const std::vector<StudyTable> tables = {
+      {"bytes", "Bytes", "batch 4", {"kept", "rebuilt"}, {{"a", {10, 5}}, {"b", {3, NAN}}}},
+      {"snr", "Errors", "dB", {"measured"}, {{"a", {INFINITY}}}}};
+  const std::string document = document_of(
+      study_html(tables, "made up"), note("cards", "document.querySelectorAll('section').length") +
+                                         note("rows", "document.querySelectorAll('tr').length"));
+  EXPECT_EQ(attribute(document, "data-errors"), "0");
+  EXPECT_EQ(attribute(document, "data-cards"), "2");
+  EXPECT_EQ(attribute(document, "data-rows"), "5");
 }
 
 }  // namespace
