@@ -14,8 +14,8 @@ TEST(RowSlice, HoldsItsContract) {
            {{.inputs = {f32({2, 3, 5, 7})}, .attributes = slice(1, 3)},
             {.inputs = {f32({1, 17, 4, 1})}, .attributes = slice(3, 1), .seed_parts = 2},
             {.inputs = {f32({2, 16, 3, 4})}, .attributes = slice(0, 3)},
-            {.inputs = {f32({1, 16, 2, 1})}, .attributes = slice(1, 1)},      // one pixel
-            {.inputs = {f32({3, 40, 30, 9})}, .attributes = slice(7, 20)}});  // for threads
+            {.inputs = {f32({1, 16, 2, 1})}, .attributes = slice(1, 1)},           // one pixel
+            {.inputs = {constant({3, 40, 30, 9})}, .attributes = slice(7, 20)}});  // for threads
 }
 
 TEST(AddRows, HoldsItsContract) {
@@ -24,7 +24,8 @@ TEST(AddRows, HoldsItsContract) {
             {.inputs = {absent(), f32({2, 3, 2, 7})}, .attributes = in(3, 5), .seed_parts = 2},
             {.inputs = {f32({1, 17, 4, 1}), constant({1, 17, 4, 1})}, .attributes = in(0, 4)},
             {.inputs = {f32({1, 16, 2, 1}), f32({1, 16, 1, 1})}, .attributes = in(1, 2)},
-            {.inputs = {f32({3, 40, 30, 9}), f32({3, 40, 9, 9})}, .attributes = in(7, 30)}});
+            {.inputs = {constant({3, 40, 30, 9}), constant({3, 40, 9, 9})},
+             .attributes = in(7, 30)}});  // for threads
 }
 
 TEST(RowSlice, CutsRowsOfEveryChannel) {
