@@ -206,6 +206,7 @@ std::vector<RebuiltTensor> compare(const Graph& training, Ways ways, const OneSt
 Reversibility reversibility(const TrainOptions& options) {
   require(options.patches.height == 0,
           "reversibility looks at one network: leave the cutting into patches out");
+  require(options.allow.empty(), "reversibility measures what f32 does: allow nothing else");
   Setup setup = prepare(options, true);
   PlanRequest& request = setup.request;
   request.optimizer = {"sgd", {{"momentum", 0.9}}};

@@ -124,6 +124,8 @@ TEST(Reversibility, RefusesWhatKeepsEverything) {
   options.model.name = "lenet";
   expect_user_error([&] { reversibility(options); },
                     "nothing is had again: invert: no saved tensor");
+  options.allow = {"bf16"};
+  expect_user_error([&] { reversibility(options); }, "allow nothing else");
 }
 
 }  // namespace
