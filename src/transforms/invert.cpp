@@ -255,7 +255,7 @@ const Technique& technique_invert() {
       .stage = Technique::Stage::training,
       .promise = [](const Graph&) { return Promise::same_math; },
       .options = {kUsualSnrDb, invert_option(kUsualSnrDb, Inside::inverted),
-                  invert_option(kUsualSnrDb, Inside::with_entry), kSumsAlone, kExact},
+                  invert_option(kUsualSnrDb, Inside::with_entry), kExact, kSumsAlone},
       .with_snr_db = with_snr_db,
       .apply = invert,
       .describe = [](int64_t option) -> std::string {

@@ -50,8 +50,7 @@ TEST(RowBands, GiveTheGradientsOfTheWholeMaps) {
     const Graph forward = small_net(model->name, 2, "frozen");
     const auto regions = find_row_bands(forward, 8);
     // Streams that read each other all the way have no region that reads one map.
-    const bool streams =
-        count_ops(forward, "add") + count_ops(forward, "split") > 0 && model->name != "lenet";
+    const bool streams = count_ops(forward, "add") + count_ops(forward, "split") > 0;
     EXPECT_EQ(regions.empty(), streams);
     if (regions.empty()) continue;
     const Graph plain = training_graph(forward, kMomentum);
