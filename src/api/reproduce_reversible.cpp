@@ -180,7 +180,6 @@ class Study {
                        error_settings(),
                        {"measured", "theory"},
                        {}};
-      std::vector<std::string> labels;
       const std::string text = ChildTask([&] {
                                  std::string names;
                                  std::vector<double> values;

@@ -174,7 +174,6 @@ std::vector<RebuiltTensor> compare(const Graph& training, Ways ways, const OneSt
         *step.at<float>(o.powers) / static_cast<double>(training.tensor(t).shape.elements());
   }
   NoiseModel model(ways, powers);
-  model.largest();
   std::vector<RebuiltTensor> all;
   std::map<std::string, double> measured;  // of the newest version
   for (const Observed& o : observed) {

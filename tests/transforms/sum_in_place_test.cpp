@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "models/zoo.h"
 #include "ops/core/builder.h"
 #include "schedule/order.h"
 #include "support/sanitizers.h"
@@ -17,10 +18,6 @@ using transforms_test::small_net;
 using transforms_test::trained_state;
 using transforms_test::training_graph;
 
-int64_t count_of(const Graph& g, const std::string& op) {
-  return std::count_if(g.nodes.begin(), g.nodes.end(), [&](const Node& n) { return n.op == op; });
-}
-
 TEST(SumInPlace, GivesTheSameBits) {
   std::vector<std::string> nets = {"layerwise_invertible"};
   if (!kSanitized) {
@@ -29,7 +26,7 @@ TEST(SumInPlace, GivesTheSameBits) {
   for (const std::string& net : nets) {
     const Graph plain = training_graph(use_masks(small_net(net, 3)), {"sgd", {{"momentum", 0.9}}});
     const Graph fused = sum_in_place(plain);
-    EXPECT_GT(count_of(fused, "conv2d_backward_data_sum"), 0) << net;
+    EXPECT_GT(count_ops(fused, "conv2d_backward_data_sum"), 0) << net;
     for (const std::string& backend : backend_names()) {
       EXPECT_TRUE(trained_state(plain, plain, backend) == trained_state(fused, plain, backend))
           << net << " on " << backend;
@@ -64,10 +61,10 @@ TEST(SumInPlace, AddsWhatConvolutionsMakeToStreamsAndGradients) {
   x = b.layer("flatten", "flatten", {b.layer("global_average_pool", "pool", {x})});
   b.classify(b.layer("linear", "fc", {x}, {{"out_features", int64_t{5}}}));
   const Graph fused = sum_in_place(training_graph(b.graph()));
-  EXPECT_EQ(count_of(fused, "add"), 0);
-  EXPECT_EQ(count_of(fused, "conv2d_sum"), 1);
-  EXPECT_EQ(count_of(fused, "conv2d"), 1);  // the stem is added to nothing
-  EXPECT_EQ(count_of(fused, "conv2d_backward_data_sum"), 1);
+  EXPECT_EQ(count_ops(fused, "add"), 0);
+  EXPECT_EQ(count_ops(fused, "conv2d_sum"), 1);
+  EXPECT_EQ(count_ops(fused, "conv2d"), 1);  // the stem is added to nothing
+  EXPECT_EQ(count_ops(fused, "conv2d_backward_data_sum"), 1);
 }
 
 // Of maps that are made in several parts, on each backend: more than half a MiB, down to parts of
@@ -86,7 +83,7 @@ TEST(SumInPlace, GivesTheSameBitsInParts) {
     b.classify(b.layer("linear", "fc", {x}, {{"out_features", int64_t{5}}}));
     const Graph plain = training_graph(b.graph(), {"sgd", {{"momentum", 0.9}}});
     const Graph fused = sum_in_place(plain);
-    EXPECT_EQ(count_of(fused, "conv2d_sum"), 1);
+    EXPECT_EQ(count_ops(fused, "conv2d_sum"), 1);
     for (const std::string& backend : backend_names()) {
       EXPECT_TRUE(trained_state(plain, plain, backend, 1) ==
                   trained_state(fused, plain, backend, 1))

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/bytes.h"
-#include "base/parallel.h"
 #include "base/process_memory.h"
+#include "ops/core/kernel.h"
 
 namespace thimble::onednn {
 namespace {
@@ -29,11 +29,10 @@ struct Parts {
   void add(int64_t part) const {
     const float* term = addend + part * floats;
     float* out = dst + part * floats;
-    parallel_for(floats, kGrain, [&](int64_t begin, int64_t end) {
+    parallel_for(floats, kParallelGrain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) out[i] = term[i] + sign * made[i];
     });
   }
-  static constexpr int64_t kGrain = 16384;
 };
 
 class BoundPrimitives : public BoundKernel {

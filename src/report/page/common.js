@@ -93,6 +93,25 @@ function showTip(text, x, y) {
   tip.style.top = Math.max(4, top) + 'px';
 }
 
+function svg(kind, attributes = {}, text) {
+  const e = document.createElementNS('http://www.w3.org/2000/svg', kind);
+  for (const [name, value] of Object.entries(attributes)) e.setAttribute(name, value);
+  if (text !== undefined) e.textContent = text;
+  return e;
+}
+
+// Says what a drawn element is, under the pointer and where it has the focus.
+function hover(e, text) {
+  e.addEventListener('pointermove', event => showTip(text, event.clientX, event.clientY));
+  e.addEventListener('pointerleave', () => showTip(''));
+  e.addEventListener('focus', () => {
+    const box = e.getBoundingClientRect();
+    showTip(text, box.right, box.bottom);
+  });
+  e.addEventListener('blur', () => showTip(''));
+  e.append(svg('title', {}, text));
+}
+
 // Draws again when the window, or light and dark, change.
 function redrawWith(draw) {
   new ResizeObserver(draw).observe(document.querySelector('main'));

@@ -9,13 +9,6 @@ const promiseText = {
 };
 const kLeft = 76, kRight = 60, kTop = 16, kBottom = 44, kHeight = 460;
 
-function svg(kind, attributes = {}, text) {
-  const e = document.createElementNS('http://www.w3.org/2000/svg', kind);
-  for (const [name, value] of Object.entries(attributes)) e.setAttribute(name, value);
-  if (text !== undefined) e.textContent = text;
-  return e;
-}
-
 const most = (values, least) => values.reduce((a, b) => Math.max(a, b), least);
 const fits = options.budget_bytes > 0
     ? planned.find(p => p.process_bytes <= options.budget_bytes) : undefined;
@@ -25,17 +18,6 @@ function describe(p) {
       `${p.slowdown.toFixed(2)}x the fastest; ${p.promise}: ${promiseText[p.promise]}\n` +
       (p.planned ? 'a real plan' : 'estimated from the plans beside it') +
       `: ${p.techniques.join(', ') || 'keeps everything'}`;
-}
-
-function hover(e, text) {
-  e.addEventListener('pointermove', event => showTip(text, event.clientX, event.clientY));
-  e.addEventListener('pointerleave', () => showTip(''));
-  e.addEventListener('focus', () => {
-    const box = e.getBoundingClientRect();
-    showTip(text, box.right, box.bottom);
-  });
-  e.addEventListener('blur', () => showTip(''));
-  e.append(svg('title', {}, text));
 }
 
 function draw() {

@@ -2,23 +2,10 @@
 const { tensors, options } = data;
 const kLeft = 56, kRight = 16, kTop = 16, kBottom = 40, kHeight = 420;
 
-function svg(kind, attributes = {}, text) {
-  const e = document.createElementNS('http://www.w3.org/2000/svg', kind);
-  for (const [name, value] of Object.entries(attributes)) e.setAttribute(name, value);
-  if (text !== undefined) e.textContent = text;
-  return e;
-}
-
 const db = value => typeof value === 'number' ? value.toFixed(1) + ' dB' : value;
 const loss = value => typeof value === 'number' ? value.toFixed(1) : '';
 const describe = t => `${t.name}\nfrom ${t.layer}${t.inverted ? '' : ', which ran once more'}\n` +
     `measured ${db(t.measured_db)}, theory ${db(t.predicted_db)}`;
-
-function hover(e, text) {
-  e.addEventListener('pointermove', event => showTip(text, event.clientX, event.clientY));
-  e.addEventListener('pointerleave', () => showTip(''));
-  e.append(svg('title', {}, text));
-}
 
 function draw() {
   const chart = byId('chart');
@@ -79,5 +66,4 @@ for (const t of tensors) {
   }
   byId('rows').append(row);
 }
-draw();
-window.addEventListener('resize', draw);
+redrawWith(draw);

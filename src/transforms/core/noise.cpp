@@ -17,8 +17,15 @@ double factor_of(double db) { return std::pow(10, db / 10); }
 
 }  // namespace
 
+NoiseModel::NoiseModel(const Ways& ways, const std::vector<double>& powers)
+    : ways_(ways), powers_(powers) {
+  for (size_t b = 0; b < ways_.branches.size(); ++b) {
+    for (int32_t n : ways_.branches[b].nodes) inside_[n] = static_cast<int32_t>(b);
+    for (const auto& [t, way] : ways_.branches[b].after) entry_of_[t] = static_cast<int32_t>(b);
+  }
+}
+
 double NoiseModel::largest() {
-  index();
   double most = 0;
   for (const auto& [t, way] : ways_.of) most = std::max(most, find({t, false}, way).total());
   for (const RebuiltBranch& branch : ways_.branches) {
@@ -27,13 +34,6 @@ double NoiseModel::largest() {
     }
   }
   return most;
-}
-
-void NoiseModel::index() {
-  for (size_t b = 0; b < ways_.branches.size(); ++b) {
-    for (int32_t n : ways_.branches[b].nodes) inside_[n] = static_cast<int32_t>(b);
-    for (const auto& [t, way] : ways_.branches[b].after) entry_of_[t] = static_cast<int32_t>(b);
-  }
 }
 
 int32_t NoiseModel::branch_of(const Way& way) const {

@@ -13,7 +13,7 @@ namespace thimble {
 class NoiseModel {
  public:
   // `powers`: of the forward pass, by tensor, as `expected_powers` or as measured.
-  NoiseModel(const Ways& ways, const std::vector<double>& powers) : ways_(ways), powers_(powers) {}
+  NoiseModel(const Ways& ways, const std::vector<double>& powers);
 
   // Noise by signal, as powers: of the noisiest tensor. Infinite when one is made from itself.
   double largest();
@@ -40,7 +40,6 @@ class NoiseModel {
   // The branch that the way leads through the inside of.
   int32_t branch_of(const Way& way) const;
   const RebuiltBranch& branch_at(int32_t branch) const;
-  void index();
 
   const Ways& ways_;
   const std::vector<double>& powers_;

@@ -101,13 +101,13 @@ class Choice {
     const TensorId t = node.inputs[i];
     if (t == kNoTensor) return;
     if (!may_be_dropped(t)) return leave_entry(n, i);
-    Inverse inverse = inverse_of(n, i);
+    const Inverse inverse = inverse_of(n, i);
     if (!inverse.node) {
       if (ways_.refusal.empty()) ways_.refusal = inverse.refusal;
       return;
     }
     if (wanted_.sums_alone && !is_sum(node)) return;
-    if (!drop(t, inverting(n, i, std::move(inverse)))) leave_entry(n, i);
+    if (!drop(t, inverting(n, i, inverse))) leave_entry(n, i);
   }
 
   bool may_be_dropped(TensorId t) const {
@@ -270,12 +270,12 @@ class Choice {
     if (std::count_if(ways_.branches.begin(), ways_.branches.end(), enters) != 1) return;
     for (RebuiltBranch& branch : ways_.branches) {
       if (!enters(branch) || !contains(branch.nodes, n)) continue;
-      Inverse inverse = inverse_of(n, i);
+      const Inverse inverse = inverse_of(n, i);
       if (!inverse.node || branch.after.contains(t)) return;
       const auto before = ways_.of;
       const bool kept = kept_[at(t)];
       std::set<TensorId> trying = {t};
-      branch.after[t] = inverting(n, i, std::move(inverse));
+      branch.after[t] = inverting(n, i, inverse);
       // What runs the branch again has found the entry as it was before.
       behind_branch_ = true;
       kept_[at(t)] = false;
@@ -293,7 +293,7 @@ class Choice {
     return with_reads({n, 0, true}, run_again(graph_.nodes[at(n)]));
   }
 
-  static Way inverting(int32_t n, size_t input, Inverse inverse) {
+  static Way inverting(int32_t n, size_t input, const Inverse& inverse) {
     return with_reads({n, input, false, kNoBranch, inverse.loss_db, inverse.rounds}, *inverse.node);
   }
 
@@ -316,11 +316,11 @@ class Choice {
       const std::vector<TensorId>& inputs = graph_.nodes[at(*reader)].inputs;
       for (size_t i = 0; may_be_inverted(*reader) && i < inputs.size(); ++i) {
         if (inputs[i] != t) continue;
-        Inverse inverse = inverse_of(*reader, i);
+        const Inverse inverse = inverse_of(*reader, i);
         if (!inverse.node) continue;
         const bool stream = i == kStream && adds_to_stream(*reader);
         auto& list = !inverse.rounds ? moved : stream ? streams : others;
-        list.push_back(inverting(*reader, i, std::move(inverse)));
+        list.push_back(inverting(*reader, i, inverse));
       }
     }
     std::vector<Way> all = std::move(moved);
