@@ -290,7 +290,7 @@ struct RebuiltTensor {
   std::string layer;      // whose inverse gave it, or which ran once more
   bool inverted = false;  // false: the layer ran once more
   // Signal to noise in dB against the kept tensor; infinite where it is the same to the bit, minus
-  // infinity where it is no number.
+  // infinity where it is no number. Below 0 the errors are larger than the tensor.
   double measured_db = std::numeric_limits<double>::infinity();
   // The same as the theory has it, of the layers' weights as they are.
   double predicted_db = std::numeric_limits<double>::infinity();
@@ -348,9 +348,11 @@ std::string describe_plan(const TrainOptions& options);
 // What does not fit its budget is profiled in the smallest plan.
 Profile profile(const TrainOptions& options);
 // Runs one step on the first training batch (without data: on noise), with `initial_weights` or
-// fresh ones, and compares what is had again with what it stands for. The budget is not looked at:
-// all of it is kept as well. Of chains that `min_snr_db` allows; what lies inside of couplings'
-// branches comes from their ends, where it can.
+// fresh ones, and compares what is had again with what it stands for. All of it is kept as well,
+// whatever that takes. Of chains that `min_snr_db` allows; what lies inside of couplings' branches
+// comes from their ends, where it can. Of `options`: model, sparse, data, seed, threads, backend,
+// initial_weights, min_snr_db; budget, optimizer, epochs and run folder make no difference to one
+// step's maps. Throws UserError when `allow`, `without` or patches are given.
 Reversibility reversibility(const TrainOptions& options);
 // Plans, and trains when the plan fits. Compare `peak_rss_bytes` with the budget afterwards: a peak
 // above it is a broken contract, which the command line turns into exit code 4. `should_stop` is
@@ -372,7 +374,7 @@ struct StackRequest {
   std::vector<std::string> only = {};    // names of configurations; empty: all
   bool quick = false;                    // small pictures and batches: a test, not a measurement
   bool accuracy = false;                 // also train each to its end, in the run folder
-  int64_t steps = 3;                     // measured for bytes and time
+  int64_t steps = 3;                     // measured for bytes and time; medians need more
   int threads = 0;                       // 0: all cores
   std::string run_folder;                // of `accuracy`; empty: runs/<stack>, of quick ones -quick
 };
@@ -417,8 +419,9 @@ struct StudyTable {
 // The tables and figures of "Reversible designs for extreme memory cost reduction of CNN training"
 // (arXiv 1910.11127), measured, beside what it published or its formulas give: bytes per
 // pixel, errors by layer, slope and depth, times, and with `accuracy` what training reaches with
-// kept and with rebuilt maps, by depth. Of `request`: data (needed for accuracy alone), quick,
-// accuracy, threads, run_folder. As with `frontier`: call it before anything else.
+// kept and with rebuilt maps, by depth. Of `request`: data (needed for times and accuracy), quick,
+// accuracy, steps (of each time), threads, run_folder. As with `frontier`: call it before anything
+// else.
 std::vector<StudyTable> reproduce_reversible(
     const StackRequest& request, const std::function<void(const StudyTable&)>& on_table = {});
 

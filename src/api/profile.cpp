@@ -35,13 +35,14 @@ int64_t parameters_of(const Graph& forward, const std::string& layer) {
 }
 
 // From what was chosen for this batch, at twice the batch: techniques are not searched for anew,
-// the order is. Without the data, which may have no such batch.
+// the order is. Without the data, which may have no such batch, but with the room that it takes.
 double arena_bytes_per_pixel(const Setup& setup, const Plan& plan) {
   TrainOptions options = setup.options;
   options.model.batch *= 2;
   options.budget_bytes = 0;
   options.data.path.clear();
   Setup twice = prepare(std::move(options), true);
+  twice.request.reservations = setup.request.reservations;
   twice.request.numerics =
       Numerics{plan.chosen.microbatches, plan.chosen.settings, true, plan.chosen.recompute};
   const Plan larger = make_plan(std::move(twice.request), setup.machine);

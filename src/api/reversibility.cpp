@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
+#include "base/names.h"
 #include "base/random.h"
 #include "planner/build.h"
 #include "runtime/arena.h"
@@ -146,9 +148,15 @@ int64_t option_for(const Graph& training, int64_t snr_db) {
   return ways_of(training, hybrid).branches.empty() ? invert_option(snr_db, Inside::again) : hybrid;
 }
 
+// Maps that gradients read and `any` would not keep.
 int64_t anchors_of(const Graph& training, const Ways& ways, const Ways& any) {
+  std::set<TensorId> read;
+  for (const Node& node : training.nodes) {
+    if (node.phase == Phase::backward) read.insert(node.inputs.begin(), node.inputs.end());
+  }
   return std::count_if(any.of.begin(), any.of.end(), [&](const auto& entry) {
-    return !ways.of.contains(entry.first) && training.tensor(entry.first).shape.rank() == 4;
+    const TensorId t = entry.first;
+    return !ways.of.contains(t) && read.contains(t) && training.tensor(t).shape.rank() == 4;
   });
 }
 
@@ -184,18 +192,18 @@ std::vector<RebuiltTensor> compare(const Graph& training, Ways ways, const OneSt
     r.layer = training.nodes[static_cast<size_t>(o.node)].name;
     r.inverted = o.inverted;
     r.measured_db = ratio_db(found[0], found[1]);
-    const bool second = measured.contains(o.tensor);
-    r.predicted_db = ratio_db(1, model.of(t, second ? o.node : INT32_MAX));
+    r.predicted_db = ratio_db(1, model.of(t, INT32_MAX));
     const TensorId from = training.nodes[static_cast<size_t>(o.node)].outputs[0];
     const auto source = measured.find(training.tensor(from).name);
-    const auto loss = losses.find(o.node);
-    if (o.inverted && loss != losses.end()) {
-      r.predicted_loss_db = loss->second;
+    const auto way = ways.of.find(t);
+    if (o.inverted && way != ways.of.end() && !way->second.again && way->second.loss_db > 0) {
+      r.predicted_loss_db = way->second.loss_db;
       const bool noisy = source != measured.end() && std::isfinite(source->second);
       r.loss_db = noisy ? source->second - r.measured_db : std::numeric_limits<double>::quiet_NaN();
     }
     measured[o.tensor] = r.measured_db;
-    if (o.inverted || ways.of.contains(t)) all.push_back(std::move(r));
+    // Not what a branch that runs again passes through, and then has from its end.
+    if (way != ways.of.end() && way->second.again != o.inverted) all.push_back(std::move(r));
   }
   return all;
 }
@@ -206,6 +214,8 @@ Reversibility reversibility(const TrainOptions& options) {
   require(options.patches.height == 0,
           "reversibility looks at one network: leave the cutting into patches out");
   require(options.allow.empty(), "reversibility measures what f32 does: allow nothing else");
+  require(options.without.empty(), "reversibility looks at invert alone: without has '",
+          joined(options.without), "', leave it out");
   Setup setup = prepare(options, true);
   PlanRequest& request = setup.request;
   request.optimizer = {"sgd", {{"momentum", 0.9}}};

@@ -291,7 +291,8 @@ void add_fitting_flags(CLI::App& command, TrainOptions& options) {
         options.without = split(text, ',');
       });
   add(group, "--min-snr", "dB|any",
-      "What is had again by dividing is predicted this far above its noise, or kept",
+      "Of maps that are had again instead of kept: those predicted to have a lower ratio of "
+      "signal to noise are kept",
       str_cat(options.min_snr_db, "dB"),
       [&options](const std::string& flag, const std::string& text) {
         const std::string number = text.ends_with("dB") ? text.substr(0, text.size() - 2) : text;
@@ -324,7 +325,10 @@ void add_train_flags(CLI::App& command, Request& request) {
 }
 
 void settle_train_flags(const CLI::App& command, TrainOptions& options) {
-  const auto given = [&](const char* name) { return command.get_option(name)->count() > 0; };
+  const auto given = [&](const char* name) {  // of those that the command has
+    const CLI::Option* option = command.get_option_no_throw(name);
+    return option != nullptr && option->count() > 0;
+  };
   OptimizerChoice& o = options.optimizer;
   // A switch of a --config whose optimizer a flag has changed.
   if (o.name != "sgd" && !given("--nesterov")) o.nesterov = false;

@@ -32,13 +32,20 @@ constexpr const char* kExamples =
     "  thimble reproduce reversible --html reversible.html\n\n";
 
 constexpr const char* kReversible = "reversible";
+constexpr int64_t kStudySteps = 12;  // the usual: medians of three say little
 
 ExitCode run_study(const Request& request) {
   OutputFile html("--html", request.html);
-  const auto tables =
-      reproduce_reversible(request.stack, [](const StudyTable& t) { note(t.title + "\n"); });
+  // Tables as they come: a study takes hours, and what was measured is worth having.
+  const auto tables = reproduce_reversible(request.stack, [&](const StudyTable& t) {
+    if (request.json) {
+      note(t.title + "\n");
+    } else {
+      print(study_text(t));
+    }
+  });
   if (html.wanted()) html.write(study_html(tables, kReversible));
-  print(request.json ? study_json(tables) : study_text(tables));
+  if (request.json) print(study_json(tables));
   return kDone;
 }
 
@@ -84,8 +91,9 @@ void add_reproduce_command(CLI::App& app, Request& request) {
   add_text(output, "--html", "FILE", request.html, "Bars of bytes as a page for a browser");
   add_output_flags(command, request);
   command.footer(std::string(kExamples) + kExitCodes);
-  command.callback([&request] {
+  command.callback([&command, &request] {
     const bool study = request.stack.stack == kReversible;
+    if (study && command.get_option("--steps")->count() == 0) request.stack.steps = kStudySteps;
     require(!study || request.copy_to.empty(), "reversible has no files to copy");
     require(!study || request.stack.only.empty(),
             "reversible has no configurations: leave --only out");

@@ -184,6 +184,27 @@ std::array<int64_t, kCategories> bytes_at_step(const MemoryPlan& plan, int32_t s
   return bytes;
 }
 
+namespace {
+
+// The names of the tensors in a block, in order, that begin before `end`.
+std::vector<std::string> tenants(const Schedule& schedule, const MemoryPlan& plan, size_t block,
+                                 size_t end) {
+  std::vector<std::string> names;
+  for (size_t s = 0; s < end; ++s) {
+    const Step& step = schedule.steps[s];
+    if (plan.block_of_scratch[s] == static_cast<int32_t>(block)) {
+      return {str_cat("scratch of ", step.op, ' ', step.name)};
+    }
+    for (BufferId b : step.outputs) {
+      if (b == kNoBuffer || plan.block_of_buffer[at(b)] != static_cast<int32_t>(block)) continue;
+      names.push_back(schedule.buffer(b).name);
+    }
+  }
+  return names;
+}
+
+}  // namespace
+
 std::vector<Block> largest_at_step(const Schedule& schedule, const MemoryPlan& plan, int32_t step,
                                    size_t count) {
   std::vector<size_t> live;
@@ -196,7 +217,11 @@ std::vector<Block> largest_at_step(const Schedule& schedule, const MemoryPlan& p
   std::vector<Block> largest;
   for (size_t b : live) {
     largest.push_back(plan.blocks[b]);
-    largest.back().name = name_of_block(schedule, plan, b);
+    std::string& name = largest.back().name;
+    if (!name.empty()) continue;
+    const std::vector<std::string> names =
+        tenants(schedule, plan, b, static_cast<size_t>(step) + 1);
+    name = names.empty() ? name_of_block(schedule, plan, b) : names.back();
   }
   return largest;
 }
@@ -204,15 +229,8 @@ std::vector<Block> largest_at_step(const Schedule& schedule, const MemoryPlan& p
 std::string name_of_block(const Schedule& schedule, const MemoryPlan& plan, size_t block) {
   std::string name = plan.blocks[block].name;
   if (!name.empty()) return name;
-  for (size_t s = 0; s < schedule.steps.size(); ++s) {
-    const Step& step = schedule.steps[s];
-    if (plan.block_of_scratch[s] == static_cast<int32_t>(block)) {
-      return str_cat("scratch of ", step.op, ' ', step.name);
-    }
-    for (BufferId b : step.outputs) {
-      if (b == kNoBuffer || plan.block_of_buffer[at(b)] != static_cast<int32_t>(block)) continue;
-      name += str_cat(name.empty() ? "" : ", then ", schedule.buffer(b).name);
-    }
+  for (const std::string& tenant : tenants(schedule, plan, block, schedule.steps.size())) {
+    name += str_cat(name.empty() ? "" : ", then ", tenant);
   }
   return name;
 }

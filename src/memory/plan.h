@@ -66,7 +66,7 @@ int64_t staging_bytes(const Schedule& schedule);
 
 // Bytes by category at one step, scratch included.
 std::array<int64_t, kCategories> bytes_at_step(const MemoryPlan& plan, int32_t step);
-// The largest blocks that are live at the step, largest first.
+// The largest blocks that are live at the step, largest first, named by what is in them there.
 std::vector<Block> largest_at_step(const Schedule& schedule, const MemoryPlan& plan, int32_t step,
                                    size_t count);
 // "a, then b" where buffers follow each other in place. Made up when asked for: a plan has

@@ -1,4 +1,5 @@
 #include "ops/core/gradient.h"
+#include "ops/core/signal_power.h"
 
 namespace thimble {
 namespace {
@@ -69,6 +70,7 @@ void define_add(OpTable& table) {
   };
   def.in_place = {{0, 0}, {1, 0}};
   def.inverse = inverted;
+  def.power = power_of_sum;
   def.elementwise = true;
   def.spatial = [](const Attributes&) { return Spatial{Spatial::Kind::pointwise, {}, {}, {}, {}}; };
   def.kernels = portable_kernels<Add>();

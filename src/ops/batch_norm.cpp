@@ -2,6 +2,7 @@
 
 #include "ops/core/normalisation.h"
 #include "ops/core/signal_loss.h"
+#include "ops/core/signal_power.h"
 
 // Batch normalisation (arXiv 1502.03167) with the residual addend and the activation that follow
 // it in networks: dst = activation(src * scale + shift + addend). Letters and shapes:
@@ -356,6 +357,7 @@ void define_batch_norm(OpTable& table) {
     return again;
   };
   def.inverse = inverted;
+  def.power = power_behind_norm;
   def.spatial = [](const Attributes& a) {
     const auto kind = is_training(a) ? Spatial::Kind::global : Spatial::Kind::pointwise;
     return Spatial{kind, {}, {}, {}, {}};

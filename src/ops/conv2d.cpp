@@ -3,6 +3,7 @@
 
 #include "ops/core/builder.h"
 #include "ops/core/gradient.h"
+#include "ops/core/signal_power.h"
 
 // N batch; C, O channels in and out; G groups; H, W input; P, Q output; R, S kernel.
 // src (N, C, H, W), weights (O, C/G, R, S), bias (O), dst (N, O, P, Q).
@@ -328,6 +329,7 @@ void define_conv2d(OpTable& table) {
                    a.integers("padding"), a.integers("dilation")};
   };
   def.flops = [](const OpShapes& s) { return flops(infer_forward(s)[0].shape, s.inputs[1]); };
+  def.power = power_behind_weights;
   def.kernels = portable_kernels<Forward>();
   table.add(def);
   table.add(backward_data());

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <type_traits>
 
 #include "ops/core/op.h"
 
@@ -9,13 +8,6 @@
 
 namespace thimble {
 namespace {
-
-template <class T>
-PortableKernel kernel_of(const OpDef& op) {
-  if constexpr (std::is_same_v<T, float>) return op.kernels.f32;
-  if constexpr (std::is_same_v<T, double>) return op.kernels.f64;
-  return op.kernels.c128;
-}
 
 Shape with_batch(Shape shape, int64_t batch) {
   shape[0] = batch;
@@ -31,7 +23,7 @@ constexpr Ports kBackwardData = {1, 2};
 
 template <class T>
 void sum(const OpCall& call, const char* plain, Ports ports) {
-  const PortableKernel convolve = kernel_of<T>(find_op(plain));
+  const PortableKernel convolve = find_op(plain).kernels.of<T>();
   const Shape example_in = with_batch(call.in_shape(ports.map), 1);
   const Shape example_out = with_batch(call.out_shape(0), 1);
   const int64_t in = example_in.elements(), out = example_out.elements();

@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <limits>
+#include <set>
 
 #include "ops/core/gradient.h"
+#include "ops/core/signal_power.h"
 
 // Sums that can be undone to the bit. Numbers lie on a grid of 2^-fraction_bits and within [-2^22,
 // 2^22) of its steps, which f32 holds exactly; what is added is rounded to the grid, and sums wrap
@@ -126,9 +128,38 @@ void identity_gradient(GradientBuilder& g, size_t inputs) {
   }
 }
 
-Inverse inverted(const Graph&, const Node& node, size_t input) {
+bool only_moves(const Graph& graph, const Node& node) {
+  const OpDef& op = find_op(node.op);
+  if (!op.inverse) return false;
+  const Inverse inverse = op.inverse(graph, node, 0);
+  return inverse.node && !inverse.rounds;
+}
+
+// What made `node`'s src, but for what only moves values, rounded to the same grid. Nothing made an
+// input of the graph: whoever fills it knows.
+bool lies_on_grid(const Graph& graph, const Node& node) {
+  std::set<TensorId> wanted = {node.inputs[0]};
+  for (auto n = graph.nodes.rbegin(); n != graph.nodes.rend(); ++n) {
+    const bool makes = std::any_of(n->outputs.begin(), n->outputs.end(),
+                                   [&](TensorId t) { return wanted.contains(t); });
+    if (n->phase != Phase::forward || !makes) continue;
+    if (n->op == "fixed_point" || n->op == "fixed_point_add") {
+      if (n->attributes.at("fraction_bits") != node.attributes.at("fraction_bits")) return false;
+    } else if (only_moves(graph, *n)) {
+      wanted.insert(n->inputs.begin(), n->inputs.end());
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+Inverse inverted(const Graph& graph, const Node& node, size_t input) {
   if (input != 0) return {std::nullopt, str_cat("the branch of ", node.name, " was rounded")};
   if (node.inputs[0] == node.inputs[1]) return {std::nullopt, "it is added to itself"};
+  if (!lies_on_grid(graph, node)) {
+    return {std::nullopt, str_cat("what ", node.name, " adds to was not rounded to its grid")};
+  }
   Node again = node;
   again.op = "fixed_point_add_inverse";
   again.inputs = {node.outputs[0], node.inputs[1]};
@@ -154,6 +185,7 @@ void define_fixed_point(OpTable& table) {
   add.in_place = {{0, 0}, {1, 0}};
   add.gradient = [](GradientBuilder& g) { identity_gradient(g, 2); };
   add.inverse = inverted;
+  add.power = power_of_sum;
   add.kernels = portable_kernels<Add>();
   table.add(add);
 

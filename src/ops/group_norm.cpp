@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "ops/core/normalisation.h"
+#include "ops/core/signal_power.h"
 
 // Group normalisation (arXiv 1803.08494): each image and group of channels by itself, with the
 // residual addend and the activation that follow it in networks, as in batch norm. Letters and
@@ -213,6 +214,7 @@ void define_group_norm(OpTable& table) {
     return saved;
   };
   def.in_place = {{0, 0}, {1, 0}};
+  def.power = power_behind_norm;
   def.spatial = [](const Attributes&) { return Spatial{Spatial::Kind::global, {}, {}, {}, {}}; };
   def.flops = [](const OpShapes& s) { return 8 * s.inputs[0].elements(); };
   def.kernels = portable_kernels<Forward>();

@@ -1,5 +1,6 @@
 #include "ops/core/activation.h"
 #include "ops/core/signal_loss.h"
+#include "ops/core/signal_power.h"
 
 namespace thimble {
 namespace {
@@ -27,6 +28,10 @@ Inverse inverted(const Graph&, const Node& node, size_t) {
   return {std::move(again), "", leaky_loss_db(node.attributes.real("alpha")), true};
 }
 
+double power_passed_by(const Graph&, const Node& node, const std::vector<double>& in) {
+  return in[0] * power_passed(node.attributes.real("alpha"));
+}
+
 }  // namespace
 
 void define_leaky_relu(OpTable& table) {
@@ -37,6 +42,7 @@ void define_leaky_relu(OpTable& table) {
               .attributes = {{"alpha", 0.01, "the slope below zero, positive"}},
               .saves_output = true,
               .inverse = inverted,
+              .power = power_passed_by,
               .check = [](const Attributes& a) {
                 require(a.real("alpha") > 0, "leaky_relu: alpha must be positive, got ",
                         a.real("alpha"), "; use relu for 0");

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "ops/core/gradient.h"
+#include "ops/core/signal_power.h"
 #include "ops/core/sums.h"
 
 // N batch; I, O features in and out.
@@ -185,6 +186,7 @@ void define_linear(OpTable& table) {
   def.gradient = gradient;
   def.saves = [](const OpShapes&) { return Saves{{0, 1}, {}}; };
   def.flops = [](const OpShapes& s) { return flops(s.inputs[0], s.inputs[1]); };
+  def.power = power_behind_weights;
   def.kernels = portable_kernels<Forward>();
   table.add(def);
   table.add(backward_data());

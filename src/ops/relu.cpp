@@ -1,4 +1,5 @@
 #include "ops/core/activation.h"
+#include "ops/core/signal_power.h"
 
 namespace thimble {
 namespace {
@@ -18,8 +19,14 @@ struct Relu {
 }  // namespace
 
 void define_relu(OpTable& table) {
-  define_activation<Relu>(
-      table, {.name = "relu", .summary = "max(x, 0)", .onnx = "Relu", .saves_output = true});
+  define_activation<Relu>(table,
+                          {.name = "relu",
+                           .summary = "max(x, 0)",
+                           .onnx = "Relu",
+                           .saves_output = true,
+                           .power = [](const Graph&, const Node&, const std::vector<double>& in) {
+                             return in[0] * power_passed(0);
+                           }});
 }
 
 }  // namespace thimble

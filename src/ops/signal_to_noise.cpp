@@ -34,12 +34,14 @@ struct BatchNormLoss {
   static void run(const OpCall& call) {
     const double floor = call.attributes.real("scale_floor");
     const double epsilon = call.attributes.real("epsilon");
+    const bool running = call.attributes.integer("training") == 0;
     NormLoss loss;
     for (int64_t i = 0; i < call.in_shape(0).elements(); ++i) {
-      const double deviation = 1 / static_cast<double>(call.in<T>(3)[i]);
+      const double spread = call.in<T>(3)[i];
+      const double variance = running ? spread : 1 / (spread * spread) - epsilon;
       loss.add({.mean = call.in<T>(2)[i],
-                .variance = deviation * deviation - epsilon,
-                .deviation = deviation,
+                .variance = variance,
+                .deviation = std::sqrt(variance + epsilon),
                 .scale = std::abs(static_cast<double>(call.in<T>(0)[i])) + floor,
                 .shift = call.in<T>(1)[i]},
                call.attributes.real("slope"));
@@ -68,10 +70,11 @@ void define_signal_to_noise(OpTable& table) {
   OpDef loss;
   loss.name = "batch_norm_loss";
   loss.summary = "by how many dB the inverse of a batch norm is predicted to lose, of its weights";
-  loss.attributes = {{"scale_floor", 0.0, "of the batch norm"},
+  loss.attributes = {{"training", int64_t{1}, "1: mean and inv_std of the batch; 0: running_var"},
+                     {"scale_floor", 0.0, "of the batch norm"},
                      {"epsilon", 1e-5, "of the batch norm"},
                      {"slope", 1.0, "of the leaky ReLU behind it; 1: none"}};
-  loss.inputs = {{"gamma"}, {"beta"}, {"mean"}, {"inv_std"}};
+  loss.inputs = {{"gamma"}, {"beta"}, {"mean"}, {"spread"}};
   loss.outputs = {{"loss_db"}};
   loss.infer = [](const OpShapes& s) {
     for (const Shape& shape : s.inputs) {

@@ -93,11 +93,32 @@ class Accountant {
     seconds_ = seconds;
   }
 
-  Schedule schedule_of(const Candidate& c) {
-    const Rewrite rewritten = training_graph(request_, c);
+  Schedule schedule_of(const Candidate& c) { return schedule_of(c, request_); }
+  Schedule schedule_of(const Candidate& c, const PlanRequest& request) {
+    const Rewrite rewritten = training_graph(request, c);
     ensure(rewritten.graph.has_value(), "a part of a plan refuses: ", rewritten.refusal);
     std::vector<NamedLayout> layouts;
     return make_schedule(*rewritten.graph, backend_, layouts);
+  }
+
+  // What costs nothing is always used; where it changes nothing there is nothing to say.
+  void book_free_techniques() {
+    PlanRequest request = request_;
+    std::vector<std::string>& without = request.without;
+    for (const Technique* t : techniques()) {
+      if (t->free) without.push_back(t->name);
+    }
+    Schedule schedule = schedule_of({}, request);
+    Schedule apart = schedule;
+    for (Step& step : apart.steps) step.in_place = {};
+    book("", "", {}, apart);
+    book("in_place", "outputs over inputs that nobody reads again", {}, schedule);
+    for (const Technique* t : techniques()) {
+      if (!t->free || std::count(without.begin(), without.end(), t->name) > 1) continue;
+      std::erase(without, t->name);
+      book(t->name, t->summary, {}, schedule_of({}, request));
+      if (shares_.back().saved_bytes == 0 && shares_.back().cost_seconds == 0) shares_.pop_back();
+    }
   }
 
   // Beside dense weights, whose bytes are known without their graph.
@@ -131,12 +152,9 @@ std::vector<Share> account_for(const PlanRequest& request, const Candidate& cand
                                const Machine& machine) {
   Accountant accountant(request, machine);
   if (has_sparse_weights(request.forward)) accountant.book_sparse_weights();
+  accountant.book_free_techniques();
   Candidate parts;
   Schedule schedule = accountant.schedule_of(parts);
-  Schedule apart = schedule;
-  for (Step& step : apart.steps) step.in_place = {};
-  accountant.book("", "", parts, apart);
-  accountant.book("in_place", "outputs over inputs that nobody reads again", parts, schedule);
   accountant.book("order", name_of(order), parts, reordered(schedule, order));
   const auto add = [&](const std::string& name, const std::string& where) {
     accountant.book(name, where, parts, reordered(accountant.schedule_of(parts), order));

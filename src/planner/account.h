@@ -13,8 +13,8 @@ struct Share {
   double cost_seconds = 0;  // predicted; below 0: it is faster
 };
 
-// A candidate's parts: sharing places, the order, microbatches, each setting, recomputing. Judged
-// as the search does, on plain layouts: about right, and cheap.
+// A candidate's parts: sharing places, what is free, the order, microbatches, each setting,
+// recomputing. Judged as the search does, on plain layouts: about right, and cheap.
 std::vector<Share> account_for(const PlanRequest& request, const Candidate& candidate, Order order,
                                const Machine& machine);
 

@@ -14,6 +14,8 @@ std::string format_fixed(double value, int decimals) {
   return text.data();
 }
 
+const char* word_of_endless(double ratio_db) { return ratio_db > 0 ? "exact" : "none"; }
+
 std::string format_count(int64_t count) {
   constexpr std::array<const char*, 5> kPrefixes = {"", "k", "M", "G", "T"};
   auto value = static_cast<double>(count);

@@ -9,6 +9,8 @@ namespace thimble {
 
 // "0.432" for (0.4321, 3); "-" for what is not a number.
 std::string format_fixed(double value, int decimals);
+// Of a ratio of signal to noise that is infinite: "exact" without noise; "none" of the signal left.
+const char* word_of_endless(double ratio_db);
 // "950", "1.05M", "4.1G": three significant digits and a decimal prefix.
 std::string format_count(int64_t count);
 // "12.3 ms", "1.23 s".

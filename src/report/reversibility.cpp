@@ -17,13 +17,14 @@ using Json = nlohmann::ordered_json;
 constexpr double kFullBarDb = 160;  // above float rounding
 constexpr int kBarWidth = 20;
 
-Json number(double value) {
+// JSON has no number for what was not measured, nor for ratios without noise or with endless.
+Json json_number(double value) {
   if (std::isnan(value)) return {};
-  return std::isfinite(value) ? Json(value) : Json(value > 0 ? "exact" : "none");
+  return std::isfinite(value) ? Json(value) : Json(word_of_endless(value));
 }
 
 std::string db(double value) {
-  return std::isfinite(value) ? format_fixed(value, 1) : value > 0 ? "exact" : "none";
+  return std::isfinite(value) ? format_fixed(value, 1) : word_of_endless(value);
 }
 
 std::string loss(const RebuiltTensor& t, double value) {
@@ -60,10 +61,11 @@ std::vector<std::string> ways_to_less_noise(const TrainOptions& o) {
 
 std::string noise_warning(const PlanReport& plan, const TrainOptions& options) {
   if (!(plan.predicted_snr_db < kUsableSnrDb)) return "";
-  std::string text =
-      str_cat("thimble: warning: what the backward pass has again is predicted to be noise: ",
-              std::lround(plan.predicted_snr_db), " dB above its errors, where training needs ",
-              std::lround(kUsableSnrDb), " or more. What helps:\n");
+  std::string text = str_cat(
+      "thimble: warning: what the backward pass has again is predicted to be noise: a signal to "
+      "noise ratio of ",
+      std::lround(plan.predicted_snr_db), " dB, where training needs ", std::lround(kUsableSnrDb),
+      " or more. What helps:\n");
   for (const std::string& way : ways_to_less_noise(options)) text += str_cat("  * ", way, '\n');
   return text;
 }
@@ -91,10 +93,9 @@ std::string reversibility_text(const Reversibility& r, const TextStyle& style) {
   }
   text += totals.text();
   if (r.least_measured_db >= kUsableSnrDb && r.predicted_before_db >= kUsableSnrDb) return text;
-  text += "\nwhat makes the errors smaller\n";
-  for (const std::string& way : ways_to_less_noise(r.options)) {
-    text += str_cat("  * ", way, '\n');
-  }
+  const std::vector<std::string> ways = ways_to_less_noise(r.options);
+  if (!ways.empty()) text += "\nwhat makes the errors smaller\n";
+  for (const std::string& way : ways) text += str_cat("  * ", way, '\n');
   return text;
 }
 
@@ -105,14 +106,14 @@ std::string to_json(const Reversibility& r) {
     tensors.push_back({{"name", t.name},
                        {"layer", t.layer},
                        {"inverted", t.inverted},
-                       {"measured_db", number(t.measured_db)},
-                       {"predicted_db", number(t.predicted_db)},
-                       {"loss_db", divides ? number(t.loss_db) : Json()},
-                       {"predicted_loss_db", divides ? number(t.predicted_loss_db) : Json()}});
+                       {"measured_db", json_number(t.measured_db)},
+                       {"predicted_db", json_number(t.predicted_db)},
+                       {"loss_db", divides ? json_number(t.loss_db) : Json()},
+                       {"predicted_loss_db", divides ? json_number(t.predicted_loss_db) : Json()}});
   }
-  return Json{{"least_measured_db", number(r.least_measured_db)},
-              {"predicted_before_db", number(r.predicted_before_db)},
-              {"gradient_db", number(r.gradient_db)},
+  return Json{{"least_measured_db", json_number(r.least_measured_db)},
+              {"predicted_before_db", json_number(r.predicted_before_db)},
+              {"gradient_db", json_number(r.gradient_db)},
               {"kept_anchors", r.kept_anchors},
               {"tensors", tensors}}
              .dump(2) +

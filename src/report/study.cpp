@@ -15,15 +15,15 @@ using Json = nlohmann::ordered_json;
 // Three digits or more, none behind the point that say nothing.
 std::string number(double value) {
   if (std::isnan(value)) return "-";
-  if (std::isinf(value)) return value > 0 ? "exact" : "none";
+  if (std::isinf(value)) return word_of_endless(value);
   const double size = std::abs(value);
   return format_fixed(value, size >= 100 ? 0 : size >= 10 ? 1 : 3);
 }
 
-Json json_of(double value) {
+// JSON has no number for what was not measured, nor for ratios without noise or with endless.
+Json json_number(double value) {
   if (std::isnan(value)) return {};
-  if (std::isinf(value)) return value > 0 ? "exact" : "none";
-  return value;
+  return std::isfinite(value) ? Json(value) : Json(word_of_endless(value));
 }
 
 }  // namespace
@@ -38,19 +38,13 @@ std::string study_text(const StudyTable& t) {
   return str_cat(t.title, "\n  ", t.settings, "\n\n", table.text(), '\n');
 }
 
-std::string study_text(const std::vector<StudyTable>& tables) {
-  std::string text;
-  for (const StudyTable& t : tables) text += study_text(t);
-  return text;
-}
-
 std::string study_json(const std::vector<StudyTable>& tables) {
   Json all = Json::array();
   for (const StudyTable& t : tables) {
     Json rows = Json::array();
     for (const StudyTable::Row& row : t.rows) {
       Json values = Json::array();
-      for (double value : row.values) values.push_back(json_of(value));
+      for (double value : row.values) values.push_back(json_number(value));
       rows.push_back({{"label", row.label}, {"values", values}});
     }
     all.push_back({{"name", t.name},

@@ -8,7 +8,6 @@
 namespace thimble {
 
 // The tables of a study: a title, what was set, rows of numbers. What was not measured is "-".
-std::string study_text(const std::vector<StudyTable>& tables);
 std::string study_text(const StudyTable& table);
 // {"tables": [{"name", "title", "settings", "columns", "rows": [{"label", "values"}]}]}; values
 // that are not known are null, endless ones "exact", those that are no number any more "none".

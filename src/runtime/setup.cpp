@@ -81,7 +81,7 @@ std::vector<std::string> checked_techniques(const std::vector<std::string>& with
   std::vector<std::string> names;
   for (const Technique* t : techniques()) {
     const bool chosen = t->apply != nullptr || t->name == "microbatch" || t->name == "recompute";
-    if (chosen && !t->free) names.push_back(t->name);
+    if (chosen) names.push_back(t->name);
   }
   for (const std::string& name : without) {
     require(std::find(names.begin(), names.end(), name) != names.end(), "there is no technique '",

@@ -24,7 +24,7 @@ class StackFiles {
   explicit StackFiles(const std::string& stack) : stack_(stack) {
     known_ = !stack_file(stack + "/stack.json").empty();
     require(known_ || std::filesystem::is_directory(stack), "there is no stack '", stack,
-            "'; known: wearable-stack, or a folder with a stack.json");
+            "'; known: wearable-stack, reversible (a study), or a folder with a stack.json");
   }
 
   std::string path(const std::string& name) const { return stack_ + "/" + name; }

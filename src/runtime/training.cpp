@@ -177,7 +177,8 @@ class Training {
       times_.add(seconds_since(begin));
       if (!std::isfinite(r->loss)) {
         throw Diverged(str_cat("the loss is not a number at step ", position_.step,
-                               "; try a smaller learning rate (now ", lr, ") or a longer warm-up"));
+                               "; try a smaller learning rate (now ", lr, ") or a longer warm-up",
+                               hint_of_noise()));
       }
       ++position_.step;
       position_.epoch_loss += r->loss;
@@ -189,6 +190,14 @@ class Training {
           options_.checkpoint_every > 0 && position_.step % options_.checkpoint_every == 0;
       if (due && !position_.untested && !stopped_) checkpoint();
     }
+  }
+
+  // Where maps that are had again are mostly noise, no rate helps.
+  std::string hint_of_noise() const {
+    const double snr_db = plan_.predicted_snr_db;
+    if (snr_db >= static_cast<double>(kUsualSnrDb)) return "";
+    return str_cat("; maps that were had again were predicted to have a ratio of signal to noise ",
+                   "of ", std::lround(snr_db), " dB: a larger --min-snr keeps more of them");
   }
 
   void end_epoch(int64_t epoch) {

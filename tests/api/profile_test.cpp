@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "runtime/fixtures.h"
 #include "thimble/thimble.h"
 
 namespace thimble {
@@ -47,6 +48,21 @@ TEST(Profile, SaysHowTheArenaGrowsWithThePixels) {
   const double smallest = profile(options).arena_bytes_per_pixel;
   EXPECT_LT(smallest, all / 3);
   EXPECT_GT(smallest, 8 * 4 * 2);  // the map of 8 channels and its gradient
+}
+
+// What decodes pictures is there whatever the batch.
+TEST(Profile, GrowsAsMuchWithData) {
+  const cli_test::TempDir dir;
+  runtime_test::write_bars(dir / "data", 40, 10);
+  TrainOptions options;
+  options.model.name = "lenet";
+  options.model.batch = 8;
+  options.threads = 1;
+  options.model.channels = 1;
+  options.model.height = options.model.width_px = 28;
+  const double alone = profile(options).arena_bytes_per_pixel;
+  options.data.path = dir / "data";
+  EXPECT_NEAR(profile(options).arena_bytes_per_pixel, alone, 0.01);
 }
 
 TEST(Profile, CountsThePixelsOfPatches) {

@@ -53,6 +53,44 @@ TEST(Reversibility, MeasuresWhatTheTheorySays) {
   }
 }
 
+// What is promised before training is kept by fresh weights, of chains and of hybrids.
+TEST(Reversibility, IsPredictedNoBetterThanItIs) {
+  for (const auto& [model, depth] :
+       {std::pair{"layerwise_invertible", "4"}, std::pair{"layerwise_invertible", "8"},
+        std::pair{"hybrid_reversible", "4"}, std::pair{"hybrid_reversible", "8"},
+        std::pair{"hybrid_reversible", "16"}}) {
+    const Reversibility r = reversibility(of(model, depth));
+    EXPECT_LE(r.predicted_before_db, r.least_measured_db) << model << ' ' << depth;
+    // Hybrids are not given up for noise that they do not have.
+    if (model == std::string("hybrid_reversible")) {
+      EXPECT_GT(r.predicted_before_db, r.least_measured_db - 15) << depth;
+    }
+  }
+}
+
+// Each map of a hybrid, also those inside of branches: no branch's first run stands among them.
+TEST(Reversibility, OfHybridsTheTheoryIsOfTheSameMap) {
+  const Reversibility r = reversibility(of("hybrid_reversible", "6"));
+  for (const RebuiltTensor& t : r.tensors) {
+    // Rounding is taken for coarser than it is: what has little else is better.
+    if (!std::isfinite(t.measured_db) || t.predicted_db > 120) continue;
+    EXPECT_NEAR(t.measured_db, t.predicted_db, 10) << t.name << ' ' << t.inverted;
+  }
+}
+
+// Of frozen norms the running statistics say what is lost, of a leaky ReLU its slope.
+TEST(Reversibility, KnowsTheLossOfEachInverseThatDivides) {
+  TrainOptions options = of("layerwise_invertible", "4");
+  options.model.norm = "frozen";
+  int64_t divide = 0;
+  for (const RebuiltTensor& t : reversibility(options).tensors) {
+    if (t.predicted_loss_db == 0) continue;
+    ++divide;
+    EXPECT_NEAR(t.predicted_loss_db, 8, 1) << t.name;  // a scale for all, and the slope of 0.2
+  }
+  EXPECT_EQ(divide, 2 * 4);  // of two streams the stem's and those of all layers but the last
+}
+
 // Where nothing of a map is left, that is what is said of it.
 TEST(Reversibility, SaysWhereNoNumberIsLeft) {
   TrainOptions options = of("layerwise_invertible", "64");
@@ -124,6 +162,9 @@ TEST(Reversibility, RefusesWhatKeepsEverything) {
   options.model.name = "lenet";
   expect_user_error([&] { reversibility(options); },
                     "nothing is had again: invert: no saved tensor");
+  options.without = {"recompute"};
+  expect_user_error([&] { reversibility(options); }, "without has 'recompute'");
+  options.without = {};
   options.allow = {"bf16"};
   expect_user_error([&] { reversibility(options); }, "allow nothing else");
 }

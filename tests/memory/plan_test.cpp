@@ -81,6 +81,7 @@ TEST(PlanMemory, AnOutputTakesTheBytesOfAnInputThatEndsThere) {
   EXPECT_EQ(plan.block_of_buffer, (std::vector<int32_t>{0, 0, 0}));
   EXPECT_EQ(plan.blocks[0].range, (LiveRange{0, 3}));
   EXPECT_EQ(name_of_block(m.schedule(), plan, 0), "a, then b, then c");
+  EXPECT_EQ(largest_at_step(m.schedule(), plan, 1, 1).at(0).name, "b");
 }
 
 TEST(PlanMemory, WithoutAPairInputAndOutputStandApart) {

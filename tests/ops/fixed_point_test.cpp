@@ -86,6 +86,26 @@ TEST(FixedPointAdd, SaysWhatItLoses) {
             "the branch of layer was rounded");
 }
 
+// Also behind what only moves values; not of streams that nobody rounded, or to another grid.
+TEST(FixedPointAdd, IsUndoneOnItsOwnGridAlone) {
+  const auto inverse = [](const char* first, int64_t fraction) {
+    GraphBuilder b("sum");
+    const TensorId images = b.images({2, 4, 6, 6});
+    const TensorId stream = std::string(first) == "leaky_relu"
+                                ? b.layer(first, "stream", {images}, {{"alpha", 0.5}})
+                                : b.layer(first, "stream", {images}, bits(fraction));
+    const TensorId moved = b.layer("space_to_depth", "moved", {stream});
+    b.layer("fixed_point_add", "sum", {moved, moved}, bits(8));
+    Graph graph = b.graph();
+    Node& sum = graph.nodes.back();
+    sum.inputs[1] = graph.find("images");  // not the same tensor twice
+    return find_op("fixed_point_add").inverse(graph, sum, 0);
+  };
+  EXPECT_TRUE(inverse("fixed_point", 8).node);
+  EXPECT_EQ(inverse("fixed_point", 9).refusal, "what sum adds to was not rounded to its grid");
+  EXPECT_EQ(inverse("leaky_relu", 0).refusal, "what sum adds to was not rounded to its grid");
+}
+
 TEST(FixedPointAdd, NamesWhatDoesNotFit) {
   expect_user_error(
       [] {

@@ -8,13 +8,6 @@ namespace thimble {
 namespace {
 
 template <class T>
-PortableKernel kernel_of(const OpDef& def) {
-  if constexpr (std::is_same_v<T, float>) return def.kernels.f32;
-  if constexpr (std::is_same_v<T, double>) return def.kernels.f64;
-  return def.kernels.c128;
-}
-
-template <class T>
 int64_t scalar_bytes(ElementType type) {
   return is_scalar(type) ? static_cast<int64_t>(sizeof(T)) : element_bytes(type);
 }
@@ -152,7 +145,7 @@ TensorArg Interpreter<T>::argument(TensorId id) const {
 
 template <class T>
 void Interpreter<T>::call(const Node& node) {
-  const PortableKernel kernel = kernel_of<T>(find_op(node.op));
+  const PortableKernel kernel = find_op(node.op).kernels.of<T>();
   ensure(kernel != nullptr, node.op, " has no kernel for this scalar");
   std::vector<TensorId> writes = node.outputs;
   writes.insert(writes.end(), node.updates.begin(), node.updates.end());

@@ -19,6 +19,7 @@ struct ActivationSpec {
   std::vector<AttributeSpec> attributes = {};
   bool saves_output = false;  // the slope is a function of the output (ReLU): free to keep
   std::function<Inverse(const Graph&, const Node&, size_t)> inverse = {};
+  std::function<double(const Graph&, const Node&, const std::vector<double>&)> power = {};
   std::function<void(const Attributes&)> check = {};  // throws UserError on bad attributes
 };
 
@@ -74,6 +75,7 @@ void define_activation(OpTable& table, const ActivationSpec& spec) {
   };
   forward.in_place = {{0, 0}};
   forward.inverse = spec.inverse;
+  forward.power = spec.power;
   forward.elementwise = true;
   forward.spatial = [](const Attributes&) {
     return Spatial{Spatial::Kind::pointwise, {}, {}, {}, {}};

@@ -3,6 +3,7 @@
 #include <complex>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 #include "base/parallel.h"
 #include "base/shape.h"
@@ -51,6 +52,13 @@ struct PortableKernels {
   PortableKernel f32 = nullptr;
   PortableKernel f64 = nullptr;
   PortableKernel c128 = nullptr;
+
+  template <class T>
+  PortableKernel of() const {
+    if constexpr (std::is_same_v<T, float>) return f32;
+    if constexpr (std::is_same_v<T, double>) return f64;
+    return c128;
+  }
 };
 
 // `K` has `template <class T> static void run(const OpCall&)`; a `requires` clause on it may rule

@@ -129,6 +129,9 @@ struct OpDef {
   std::function<Node(const Node&)> replay;
   // That input again, from the outputs and the other inputs; null: no input can be had so.
   std::function<Inverse(const Graph&, const Node&, size_t input)> inverse;
+  // The mean square of output 0's elements as the model begins, from those of the inputs' (1 of
+  // absent ones and parameters); null: that of input 0 (ops/core/signal_power.h).
+  std::function<double(const Graph&, const Node&, const std::vector<double>& in)> power;
   // Output 0 is best made as its first reader wants it to lie in memory.
   bool follows_reader = false;
   Paging paging = Paging::none;  // then `kernels` are empty

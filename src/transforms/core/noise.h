@@ -12,8 +12,9 @@ namespace thimble {
 // as the whole sum.
 class NoiseModel {
  public:
-  // `powers`: of the forward pass, by tensor, as `expected_powers` or as measured.
-  NoiseModel(const Ways& ways, const std::vector<double>& powers);
+  // `powers`: of the forward pass, by tensor, as `expected_powers` or as measured. `chained_share`:
+  // of what a leaky ReLU loses, how much more that is of noise that it finds.
+  NoiseModel(const Ways& ways, const std::vector<double>& powers, double chained_share = 0);
 
   // Noise by signal, as powers: of the noisiest tensor. Infinite when one is made from itself.
   double largest();
@@ -43,6 +44,7 @@ class NoiseModel {
 
   const Ways& ways_;
   const std::vector<double>& powers_;
+  double chained_share_;
   std::map<int32_t, int32_t> inside_;     // by node: its branch
   std::map<TensorId, int32_t> entry_of_;  // by tensor that is had once more: of this branch
   std::map<Key, Noise> known_;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "ops/core/signal_loss.h"
 #include "transforms/core/again.h"
 #include "transforms/core/noise.h"
 #include "transforms/core/signal_power.h"
@@ -58,7 +59,7 @@ class Choice {
       const Node& node = graph_.nodes[at(n)];
       for (size_t i = 0; i < node.inputs.size(); ++i) invert_input(n, i);
     }
-    ways_.least_snr_db = snr_db_of(NoiseModel(ways_, powers_).largest());
+    ways_.least_snr_db = snr_db_of(NoiseModel(ways_, powers_, kChainedShare).largest());
     return std::move(ways_);
   }
 
@@ -116,21 +117,29 @@ class Choice {
 
   // Has `t` in this way, and keeps it no longer, if everything can still be had.
   bool drop(TensorId t, const Way& way) {
-    const auto before = ways_.of;
-    const bool kept = kept_[at(t)];
-    kept_[at(t)] = false;
-    std::set<TensorId> trying = {t};
-    const bool ok = supply_inputs(way, trying);
-    ways_.of[t] = way;
-    if (ok && is_clear()) return true;
-    ways_.of = before;
-    kept_[at(t)] = kept;
+    return all_or_nothing([&] {
+      kept_[at(t)] = false;
+      std::set<TensorId> trying = {t};
+      const bool ok = supply_inputs(way, trying);
+      ways_.of[t] = way;
+      return ok && is_clear();
+    });
+  }
+
+  // What was chosen before `attempt` is chosen again when it fails.
+  template <class Attempt>
+  bool all_or_nothing(const Attempt& attempt) {
+    const auto ways = ways_.of;
+    const std::vector<bool> kept = kept_;
+    if (attempt()) return true;
+    ways_.of = ways;
+    kept_ = kept;
     return false;
   }
 
   // Also where any noise will do: what is made from itself has endlessly much.
   bool is_clear() const {
-    const double noise = NoiseModel(ways_, powers_).largest();
+    const double noise = NoiseModel(ways_, powers_, kChainedShare).largest();
     return std::isfinite(noise) && snr_db_of(noise) >= wanted_.least_snr_db;
   }
 
@@ -151,15 +160,11 @@ class Choice {
     const bool inside =
         wanted_.inside == Inside::again ? run_inside_again(branch) : begin_branch(branch);
     if (!inside) return;
-    const auto before = ways_.of;
-    const std::vector<bool> kept_before = kept_;
-    for (int32_t s : branch.sums) {
-      if (have_stream_back(s)) continue;
-      ways_.of = before;
-      kept_ = kept_before;
-      keep_streams(branch);
-      return;
-    }
+    const bool streams = all_or_nothing([&] {
+      return std::all_of(branch.sums.begin(), branch.sums.end(),
+                         [&](int32_t s) { return have_stream_back(s); });
+    });
+    if (!streams) keep_streams(branch);
   }
 
   // From where it only was moved to, if it was; or from the sum.
@@ -192,17 +197,13 @@ class Choice {
 
   // Nothing inside is kept: it runs again and is held until its gradients have read it.
   bool run_inside_again(const RebuiltBranch& branch) {
-    const auto before = ways_.of;
-    const std::vector<bool> kept_before = kept_;
-    for (int32_t m : branch.nodes) {
-      // Statistics stay: a batch norm that runs again reads them.
-      const TensorId t = graph_.nodes[at(m)].outputs[0];
-      if (is_free(t) && drop(t, running_again(m))) continue;
-      ways_.of = before;
-      kept_ = kept_before;
-      return false;
-    }
-    return true;
+    return all_or_nothing([&] {
+      return std::all_of(branch.nodes.begin(), branch.nodes.end(), [&](int32_t m) {
+        // Statistics stay: a batch norm that runs again reads them.
+        const TensorId t = graph_.nodes[at(m)].outputs[0];
+        return is_free(t) && drop(t, running_again(m));
+      });
+    });
   }
 
   // What comes out of the branch is had by running it again as a whole; what lies inside from that.
@@ -220,20 +221,17 @@ class Choice {
     }
     std::set_difference(read.begin(), read.end(), made.begin(), made.end(),
                         std::back_inserter(branch.entries));
-    const auto before = ways_.of;
-    const std::vector<bool> kept_before = kept_;
     const auto id = static_cast<int32_t>(ways_.branches.size());
     ways_.branches.push_back(branch);
-    for (int32_t s : branch.sums) {
-      const TensorId term = graph_.nodes[at(s)].inputs[kTerm];
-      const Way way = {producer_[at(term)], 0, true, id, 0, false, branch.entries};
-      if (is_free(term) && drop(term, way)) continue;
-      ways_.branches.pop_back();
-      ways_.of = before;
-      kept_ = kept_before;
-      return false;
-    }
-    return true;
+    const bool terms = all_or_nothing([&] {
+      return std::all_of(branch.sums.begin(), branch.sums.end(), [&](int32_t s) {
+        const TensorId term = graph_.nodes[at(s)].inputs[kTerm];
+        const Way way = {producer_[at(term)], 0, true, id, 0, false, branch.entries};
+        return is_free(term) && drop(term, way);
+      });
+    });
+    if (!terms) ways_.branches.pop_back();
+    return terms;
   }
 
   void find_inside(RebuiltBranch& branch) const {
@@ -272,19 +270,19 @@ class Choice {
       if (!enters(branch) || !contains(branch.nodes, n)) continue;
       const Inverse inverse = inverse_of(n, i);
       if (!inverse.node || branch.after.contains(t)) return;
-      const auto before = ways_.of;
-      const bool kept = kept_[at(t)];
-      std::set<TensorId> trying = {t};
       branch.after[t] = inverting(n, i, inverse);
-      // What runs the branch again has found the entry as it was before.
-      behind_branch_ = true;
-      kept_[at(t)] = false;
-      const bool ok = supply_inputs(branch.after[t], trying);
-      kept_[at(t)] = kept;
-      behind_branch_ = false;
-      if (ok && is_clear()) return;
-      branch.after.erase(t);
-      ways_.of = before;
+      const bool had = all_or_nothing([&] {
+        const bool kept = kept_[at(t)];
+        std::set<TensorId> trying = {t};
+        // What runs the branch again has found the entry as it was before.
+        behind_branch_ = true;
+        kept_[at(t)] = false;
+        const bool ok = supply_inputs(branch.after[t], trying);
+        kept_[at(t)] = kept;
+        behind_branch_ = false;
+        return ok && is_clear();
+      });
+      if (!had) branch.after.erase(t);
       return;
     }
   }
@@ -342,13 +340,10 @@ class Choice {
     if (producer < 0 || graph_.nodes[at(producer)].region > 0) return false;
     if (!trying.insert(t).second) return false;
     for (const Way& way : possible_ways(t)) {
-      const auto before = ways_.of;
-      if (supply_inputs(way, trying)) {
-        ways_.of[t] = way;
-        trying.erase(t);
-        return true;
-      }
-      ways_.of = before;
+      if (!all_or_nothing([&] { return supply_inputs(way, trying); })) continue;
+      ways_.of[t] = way;
+      trying.erase(t);
+      return true;
     }
     trying.erase(t);
     return false;
