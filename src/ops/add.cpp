@@ -40,6 +40,7 @@ OpDef inverse() {
   OpDef def;
   def.name = "add_inverse";
   def.summary = "one term of a sum again, from the sum and the other term";
+  def.sum_signs = std::array<double, 2>{1, -1};
   def.inputs = {{"dst"}, {"other"}};
   def.outputs = {{"src"}};
   def.infer = [](const OpShapes& s) { return std::vector<TensorSpec>{{s.inputs[0]}}; };
@@ -55,6 +56,7 @@ void define_add(OpTable& table) {
   OpDef def;
   def.name = "add";
   def.summary = "the sum of two tensors of one shape";
+  def.sum_signs = std::array<double, 2>{1, 1};
   def.onnx = "Add";
   def.inputs = {{"src_0"}, {"src_1"}};
   def.outputs = {{"dst"}};

@@ -299,9 +299,24 @@ Inverse inverted(const Graph&, const Node& node, size_t input) {
   return {std::move(again), "", kNormLossDb + (leaky ? leaky_loss_db(activation.slope) : 0), true};
 }
 
+// Equation 22, with a leaky ReLU behind it.
+Node predicted_loss(const Node& inverse) {
+  const Attributes& a = inverse.attributes;
+  const bool leaky = a.text("activation") == "leaky_relu";
+  Node loss;
+  loss.op = "batch_norm_loss";
+  loss.inputs = {inverse.inputs.begin() + 2, inverse.inputs.begin() + 6};
+  loss.attributes = {{"training", a.integer("training")},
+                     {"scale_floor", a.real("scale_floor")},
+                     {"epsilon", a.real("epsilon")},
+                     {"slope", leaky ? a.real("slope") : 1.0}};
+  return loss;
+}
+
 OpDef inverse() {
   OpDef def;
   def.name = "batch_norm_inverse";
+  def.predicted_loss = predicted_loss;
   def.summary = "src of batch_norm again, from dst and the statistics";
   def.attributes = attribute_specs();
   def.inputs = {{"dst"}, {"addend", true}, {"gamma"}, {"beta"}, {"mean"}, {"inv_std"}};

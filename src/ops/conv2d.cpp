@@ -278,6 +278,7 @@ std::vector<AttributeSpec> attribute_specs() {
 OpDef backward_data() {
   OpDef def;
   def.name = "conv2d_backward_data";
+  def.sum_form = "conv2d_backward_data_sum";
   def.summary = "gradient of conv2d with respect to src";
   def.attributes = attribute_specs();
   def.attributes.push_back({"image", both(0), "height and width of src"});
@@ -315,6 +316,7 @@ OpDef backward_weights() {
 void define_conv2d(OpTable& table) {
   OpDef def;
   def.name = "conv2d";
+  def.sum_form = "conv2d_sum";
   def.summary = "two-dimensional convolution; groups, stride, dilation, asymmetric padding";
   def.onnx = "Conv";
   def.attributes = attribute_specs();

@@ -17,10 +17,10 @@ class Fuser {
 
   Graph run() {
     for (size_t n = 0; n < graph_.nodes.size(); ++n) {
-      if (is_convolution(graph_.nodes[n]) && sum_before(static_cast<int32_t>(n))) ++n;
+      if (has_sum_form(graph_.nodes[n]) && sum_before(static_cast<int32_t>(n))) ++n;
     }
     for (size_t n = 0; n < graph_.nodes.size(); ++n) {
-      if (is_convolution(graph_.nodes[n])) fuse(static_cast<int32_t>(n));
+      if (has_sum_form(graph_.nodes[n])) fuse(static_cast<int32_t>(n));
     }
     std::vector<Node> nodes;
     for (size_t n = 0; n < graph_.nodes.size(); ++n) {
@@ -39,9 +39,7 @@ class Fuser {
     double sign = 1;
   };
 
-  static bool is_convolution(const Node& node) {
-    return node.op == "conv2d" || node.op == "conv2d_backward_data";
-  }
+  static bool has_sum_form(const Node& node) { return !find_op(node.op).sum_form.empty(); }
 
   void index() {
     maker_.assign(graph_.tensors.size(), -1);
@@ -65,7 +63,7 @@ class Fuser {
     const std::optional<Sum> sum = sum_of(graph_.nodes[at(readers_[at(made)].front())], made);
     if (!sum) return false;
     const int32_t other = maker_[at(sum->addend)];
-    if (other <= n || graph_.nodes[at(other)].op != "add") return false;
+    if (other <= n || !find_op(graph_.nodes[at(other)].op).sum_signs) return false;
     if (graph_.nodes[at(other)].phase != graph_.nodes[at(n)].phase) return false;
     if (graph_.nodes[at(other)].band != graph_.nodes[at(n)].band) return false;
     for (TensorId t : graph_.nodes[at(other)].inputs) {
@@ -87,7 +85,7 @@ class Fuser {
     if (!sum || sum->addend == made || maker_[at(sum->addend)] >= n) return;
     if (reader.phase != node.phase || reader.band != node.band) return;
     if (sum->dst == kNoTensor && !dies_at(sum->addend, n, r)) return;
-    const OpDef& def = find_op(node.op + "_sum");
+    const OpDef& def = find_op(find_op(node.op).sum_form);
     node.op = def.name;
     node.inputs.resize(def.inputs.size(), kNoTensor);
     node.inputs.back() = sum->addend;
@@ -113,9 +111,13 @@ class Fuser {
 
   std::optional<Sum> sum_of(const Node& reader, TensorId made) const {
     const auto& in = reader.inputs;
-    if (reader.op == "add") return Sum{in[0] == made ? in[1] : in[0], reader.outputs[0], 1};
-    if (reader.op == "add_inverse" && in[1] == made) return Sum{in[0], reader.outputs[0], -1};
-    const auto [first, second] = find_op(reader.op).summed_inputs;
+    const OpDef& op = find_op(reader.op);
+    if (op.sum_signs) {
+      const size_t place = in[0] == made ? 0 : 1;
+      if ((*op.sum_signs)[1 - place] != 1) return std::nullopt;  // what lies there is not negated
+      return Sum{in[1 - place], reader.outputs[0], (*op.sum_signs)[place]};
+    }
+    const auto [first, second] = op.summed_inputs;
     if (first == second || in.size() <= second || in[second] == kNoTensor) return std::nullopt;
     if (in[first] != made && in[second] != made) return std::nullopt;
     const TensorId other = in[first] == made ? in[second] : in[first];

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -124,6 +125,11 @@ struct OpDef {
   // Backward ops that read two gradients only as their sum: the inputs' places. The second may be
   // absent. {0, 0}: there is no such pair.
   std::pair<size_t, size_t> summed_inputs = {0, 0};
+  // Of two inputs: output 0 is the sum of both, each times its sign. Nothing: another op.
+  std::optional<std::array<double, 2>> sum_signs = {};
+  // The op that makes output 0 where its last input lies, times attribute "sign", and adds it to
+  // that (transforms/sum_in_place.h). Empty: there is none.
+  std::string sum_form = {};
   // The node that makes output 0 of a forward node once more, to the same bits, from its inputs and
   // its other outputs, and that updates nothing. null: the node itself does.
   std::function<Node(const Node&)> replay;
@@ -132,6 +138,9 @@ struct OpDef {
   // The mean square of output 0's elements as the model begins, from those of the inputs' (1 of
   // absent ones and parameters); null: that of input 0 (ops/core/signal_power.h).
   std::function<double(const Graph&, const Node&, const std::vector<double>& in)> power;
+  // Of an inverse that divides: the node whose output 0 is by how many dB it is predicted to lose,
+  // of parameters and statistics as they are. null: what Inverse::loss_db says.
+  std::function<Node(const Node&)> predicted_loss;
   // Output 0 is best made as its first reader wants it to lie in memory.
   bool follows_reader = false;
   Paging paging = Paging::none;  // then `kernels` are empty

@@ -31,6 +31,38 @@ NoiseModel::NoiseModel(const Ways& ways, const std::vector<double>& powers, doub
     for (int32_t n : ways_.branches[b].nodes) inside_[n] = static_cast<int32_t>(b);
     for (const auto& [t, way] : ways_.branches[b].after) entry_of_[t] = static_cast<int32_t>(b);
   }
+  for (const auto& [t, way] : ways_.of) note_reads(t, way);
+}
+
+void NoiseModel::note_reads(TensorId t, const Way& way) {
+  for (TensorId in : way.reads) readers_[in].insert(t);
+}
+
+std::set<TensorId> NoiseModel::forget(const std::vector<TensorId>& changed) {
+  std::set<TensorId> affected(changed.begin(), changed.end());
+  std::vector<TensorId> open(affected.begin(), affected.end());
+  while (!open.empty()) {
+    const auto readers = readers_.find(open.back());
+    open.pop_back();
+    if (readers == readers_.end()) continue;
+    for (TensorId t : readers->second) {
+      if (affected.insert(t).second) open.push_back(t);
+    }
+  }
+  for (TensorId t : affected) known_.erase({t, false});
+  return affected;
+}
+
+double NoiseModel::largest_of(const std::vector<TensorId>& changed) {
+  for (TensorId t : changed) {
+    if (const auto way = ways_.of.find(t); way != ways_.of.end()) note_reads(t, way->second);
+  }
+  double most = 0;
+  for (TensorId t : forget(changed)) {
+    const auto way = ways_.of.find(t);
+    if (way != ways_.of.end()) most = std::max(most, find({t, false}, way->second).total());
+  }
+  return most;
 }
 
 double NoiseModel::largest() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <vector>
 
 #include "transforms/core/ways.h"
@@ -18,6 +19,11 @@ class NoiseModel {
 
   // Noise by signal, as powers: of the noisiest tensor. Infinite when one is made from itself.
   double largest();
+  // After the ways of `changed` were chosen anew, while `Ways::branches` stayed as they were: of
+  // the noisiest among these and what depends on them.
+  double largest_of(const std::vector<TensorId>& changed);
+  // Ways of `changed` were taken back. Returns these and what depends on them.
+  std::set<TensorId> forget(const std::vector<TensorId>& changed);
   // Of `t` as the inverse of node `reader` finds it.
   double of(TensorId t, int32_t reader) { return ask(t, reader, kNoBranch).total(); }
 
@@ -38,6 +44,7 @@ class NoiseModel {
   Noise ask(TensorId t, int32_t reader, int32_t branch);
   Noise find(const Key& key, const Way& way);
   double own_of_difference(TensorId t, const Way& way, int32_t branch);
+  void note_reads(TensorId t, const Way& way);
   // The branch that the way leads through the inside of.
   int32_t branch_of(const Way& way) const;
   const RebuiltBranch& branch_at(int32_t branch) const;
@@ -48,6 +55,7 @@ class NoiseModel {
   std::map<int32_t, int32_t> inside_;     // by node: its branch
   std::map<TensorId, int32_t> entry_of_;  // by tensor that is had once more: of this branch
   std::map<Key, Noise> known_;
+  std::map<TensorId, std::set<TensorId>> readers_;  // by tensor: what was ever made from it
 };
 
 }  // namespace thimble

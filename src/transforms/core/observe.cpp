@@ -43,16 +43,10 @@ class Observer {
     o.inverted = from_.nodes[static_cast<size_t>(o.node)].outputs[0] != kept;
     o.powers = metric(append_node(to_, Phase::backward, "signal_to_noise", "noise of " + o.tensor,
                                   {kept, rebuilt})[0]);
-    if (node.op == "batch_norm_inverse") {
-      const Attributes& a = node.attributes;
-      const bool leaky = a.text("activation") == "leaky_relu";
-      o.loss_db =
-          metric(append_node(to_, Phase::backward, "batch_norm_loss", "loss of " + o.tensor,
-                             {node.inputs[2], node.inputs[3], node.inputs[4], node.inputs[5]},
-                             {{"training", a.integer("training")},
-                              {"scale_floor", a.real("scale_floor")},
-                              {"epsilon", a.real("epsilon")},
-                              {"slope", leaky ? a.real("slope") : 1.0}})[0]);
+    if (const OpDef& op = find_op(node.op); op.predicted_loss) {
+      const Node loss = op.predicted_loss(node);
+      o.loss_db = metric(append_node(to_, Phase::backward, loss.op, "loss of " + o.tensor,
+                                     loss.inputs, loss.attributes)[0]);
     }
     return o;
   }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
 
+#include "base/error.h"
 #include "ops/core/signal_loss.h"
 #include "transforms/core/again.h"
 #include "transforms/core/noise.h"
@@ -60,6 +62,9 @@ class Choice {
       for (size_t i = 0; i < node.inputs.size(); ++i) invert_input(n, i);
     }
     ways_.least_snr_db = snr_db_of(NoiseModel(ways_, powers_, kChainedShare).largest());
+    constexpr double kRoundingDb = 1e-6;
+    ensure(ways_.least_snr_db >= wanted_.least_snr_db - kRoundingDb, "ways have ",
+           ways_.least_snr_db, " dB of ", wanted_.least_snr_db);
     return std::move(ways_);
   }
 
@@ -118,28 +123,63 @@ class Choice {
   // Has `t` in this way, and keeps it no longer, if everything can still be had.
   bool drop(TensorId t, const Way& way) {
     return all_or_nothing([&] {
-      kept_[at(t)] = false;
+      const size_t before = changes_.size();
+      set_kept(t, false);
       std::set<TensorId> trying = {t};
       const bool ok = supply_inputs(way, trying);
-      ways_.of[t] = way;
-      return ok && is_clear();
+      set_way(t, way);
+      return ok && is_clear(before);
     });
+  }
+
+  void set_kept(TensorId t, bool kept) {
+    note_change(t);
+    kept_[at(t)] = kept;
+  }
+  void set_way(TensorId t, const Way& way) {
+    note_change(t);
+    ways_.of[t] = way;
+  }
+  void note_change(TensorId t) {
+    const auto way = ways_.of.find(t);
+    changes_.push_back(
+        {t, kept_[at(t)], way == ways_.of.end() ? std::nullopt : std::optional<Way>(way->second)});
+  }
+  std::vector<TensorId> changed_since(size_t change) const {
+    std::vector<TensorId> tensors;
+    for (size_t c = change; c < changes_.size(); ++c) tensors.push_back(changes_[c].tensor);
+    return tensors;
   }
 
   // What was chosen before `attempt` is chosen again when it fails.
   template <class Attempt>
   bool all_or_nothing(const Attempt& attempt) {
-    const auto ways = ways_.of;
-    const std::vector<bool> kept = kept_;
+    const size_t before = changes_.size();
     if (attempt()) return true;
-    ways_.of = ways;
-    kept_ = kept;
+    const std::vector<TensorId> changed = changed_since(before);
+    for (; changes_.size() > before; changes_.pop_back()) {
+      const Change& c = changes_.back();
+      kept_[at(c.tensor)] = c.kept;
+      if (c.way) {
+        ways_.of[c.tensor] = *c.way;
+      } else {
+        ways_.of.erase(c.tensor);
+      }
+    }
+    if (noise_) noise_->forget(changed);
     return false;
   }
 
-  // Also where any noise will do: what is made from itself has endlessly much.
-  bool is_clear() const {
-    const double noise = NoiseModel(ways_, powers_, kChainedShare).largest();
+  // Also where any noise will do: what is made from itself has endlessly much. All that was chosen
+  // before this change was clear.
+  bool is_clear(size_t change) {
+    double noise = 0;
+    if (noise_ && wanted_.inside != Inside::with_entry) {
+      noise = noise_->largest_of(changed_since(change));
+    } else {
+      noise_.emplace(ways_, powers_, kChainedShare);
+      noise = noise_->largest();
+    }
     return std::isfinite(noise) && snr_db_of(noise) >= wanted_.least_snr_db;
   }
 
@@ -190,7 +230,7 @@ class Choice {
     for (int32_t s : branch.sums) {
       const TensorId stream = graph_.nodes[at(s)].inputs[kStream];
       if (!is_free(stream) || ways_.of.contains(stream)) continue;
-      kept_[at(stream)] = true;
+      set_kept(stream, true);
       anchors_.insert(stream);
     }
   }
@@ -223,15 +263,19 @@ class Choice {
                         std::back_inserter(branch.entries));
     const auto id = static_cast<int32_t>(ways_.branches.size());
     ways_.branches.push_back(branch);
+    noise_.reset();
     const bool terms = all_or_nothing([&] {
       return std::all_of(branch.sums.begin(), branch.sums.end(), [&](int32_t s) {
         const TensorId term = graph_.nodes[at(s)].inputs[kTerm];
-        const Way way = {producer_[at(term)], 0, true, id, 0, false, branch.entries};
+        const Way way = {
+            .node = producer_[at(term)], .again = true, .branch = id, .reads = branch.entries};
         return is_free(term) && drop(term, way);
       });
     });
-    if (!terms) ways_.branches.pop_back();
-    return terms;
+    if (terms) return true;
+    ways_.branches.pop_back();
+    noise_.reset();
+    return false;
   }
 
   void find_inside(RebuiltBranch& branch) const {
@@ -272,15 +316,16 @@ class Choice {
       if (!inverse.node || branch.after.contains(t)) return;
       branch.after[t] = inverting(n, i, inverse);
       const bool had = all_or_nothing([&] {
+        const size_t before = changes_.size();
         const bool kept = kept_[at(t)];
         std::set<TensorId> trying = {t};
         // What runs the branch again has found the entry as it was before.
         behind_branch_ = true;
-        kept_[at(t)] = false;
+        set_kept(t, false);
         const bool ok = supply_inputs(branch.after[t], trying);
-        kept_[at(t)] = kept;
+        set_kept(t, kept);
         behind_branch_ = false;
-        return ok && is_clear();
+        return ok && is_clear(before);
       });
       if (!had) branch.after.erase(t);
       return;
@@ -288,11 +333,13 @@ class Choice {
   }
 
   Way running_again(int32_t n) const {
-    return with_reads({n, 0, true}, run_again(graph_.nodes[at(n)]));
+    return with_reads({.node = n, .again = true}, run_again(graph_.nodes[at(n)]));
   }
 
   static Way inverting(int32_t n, size_t input, const Inverse& inverse) {
-    return with_reads({n, input, false, kNoBranch, inverse.loss_db, inverse.rounds}, *inverse.node);
+    return with_reads(
+        {.node = n, .input = input, .loss_db = inverse.loss_db, .rounds = inverse.rounds},
+        *inverse.node);
   }
 
   static Way with_reads(Way way, const Node& node) {
@@ -341,7 +388,7 @@ class Choice {
     if (!trying.insert(t).second) return false;
     for (const Way& way : possible_ways(t)) {
       if (!all_or_nothing([&] { return supply_inputs(way, trying); })) continue;
-      ways_.of[t] = way;
+      set_way(t, way);
       trying.erase(t);
       return true;
     }
@@ -367,6 +414,14 @@ class Choice {
   std::set<TensorId> anchors_;                 // kept to begin chains again from
   bool behind_branch_ = false;
   Ways ways_;
+  // As it was before each change, to take them back.
+  struct Change {
+    TensorId tensor;
+    bool kept;
+    std::optional<Way> way;
+  };
+  std::vector<Change> changes_;
+  std::optional<NoiseModel> noise_;  // of `ways_`; nothing: branches have changed since
 };
 
 }  // namespace
