@@ -107,7 +107,11 @@ int run(const std::vector<std::string>& arguments) {
 
   std::vector<std::unique_ptr<Contestant>> all;
   const auto enter = [&](const char* name, const PlanRequest& r, const std::vector<Setting>& s) {
-    all.push_back(std::make_unique<Contestant>(name, r, s));
+    try {
+      all.push_back(std::make_unique<Contestant>(name, r, s));
+    } catch (const UserError& e) {  // a network without such branches
+      std::cerr << name << ": " << e.what() << '\n';
+    }
   };
   enter("kept", request, {});
   enter("kept, sums apart", apart, {});
