@@ -235,6 +235,12 @@ bool BatchLoader::load(int64_t example, float* image, int32_t* label, bool may_s
 }
 
 void warm_up_decoding(const Dataset& dataset, LoaderOptions options) {
+  if (options.skip_bad) {  // the first broken file reads the tables by which exceptions unwind
+    try {
+      throw UserError("a broken file");
+    } catch (const UserError&) {
+    }
+  }
   options.batch = 1;
   options.twice = 0;
   options.drop_last = false;
