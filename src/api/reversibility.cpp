@@ -192,7 +192,7 @@ std::vector<RebuiltTensor> compare(const Graph& training, Ways ways, const OneSt
     r.layer = training.nodes[static_cast<size_t>(o.node)].name;
     r.inverted = o.inverted;
     r.measured_db = ratio_db(found[0], found[1]);
-    r.predicted_db = ratio_db(1, model.of(t, INT32_MAX));
+    r.predicted_db = ratio_db(1, model.of(t));
     const TensorId from = training.nodes[static_cast<size_t>(o.node)].outputs[0];
     const auto source = measured.find(training.tensor(from).name);
     const auto way = ways.of.find(t);

@@ -101,8 +101,9 @@ class Accountant {
     return make_schedule(*rewritten.graph, backend_, layouts);
   }
 
-  // What costs nothing is always used; where it changes nothing there is nothing to say.
-  void book_free_techniques() {
+  // What costs nothing is always used; where it changes nothing there is nothing to say. Returns
+  // the schedule with all of it.
+  Schedule book_free_techniques() {
     PlanRequest request = request_;
     std::vector<std::string>& without = request.without;
     for (const Technique* t : techniques()) {
@@ -116,9 +117,11 @@ class Accountant {
     for (const Technique* t : techniques()) {
       if (!t->free || std::count(without.begin(), without.end(), t->name) > 1) continue;
       std::erase(without, t->name);
-      book(t->name, t->summary, {}, schedule_of({}, request));
+      schedule = schedule_of({}, request);
+      book(t->name, t->summary, {}, schedule);
       if (shares_.back().saved_bytes == 0 && shares_.back().cost_seconds == 0) shares_.pop_back();
     }
+    return schedule;
   }
 
   // Beside dense weights, whose bytes are known without their graph.
@@ -152,9 +155,8 @@ std::vector<Share> account_for(const PlanRequest& request, const Candidate& cand
                                const Machine& machine) {
   Accountant accountant(request, machine);
   if (has_sparse_weights(request.forward)) accountant.book_sparse_weights();
-  accountant.book_free_techniques();
+  Schedule schedule = accountant.book_free_techniques();
   Candidate parts;
-  Schedule schedule = accountant.schedule_of(parts);
   accountant.book("order", name_of(order), parts, reordered(schedule, order));
   const auto add = [&](const std::string& name, const std::string& where) {
     accountant.book(name, where, parts, reordered(accountant.schedule_of(parts), order));

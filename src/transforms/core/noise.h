@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <set>
 #include <vector>
@@ -24,8 +25,8 @@ class NoiseModel {
   double largest_of(const std::vector<TensorId>& changed);
   // Ways of `changed` were taken back. Returns these and what depends on them.
   std::set<TensorId> forget(const std::vector<TensorId>& changed);
-  // Of `t` as the inverse of node `reader` finds it.
-  double of(TensorId t, int32_t reader) { return ask(t, reader, kNoBranch).total(); }
+  // Of `t` as it is first had again.
+  double of(TensorId t) { return ask(t, INT32_MAX, kNoBranch).total(); }
 
  private:
   // What a branch that runs again is given is in what comes out of it, and gone again where it is
