@@ -27,6 +27,7 @@ inline constexpr int64_t mebibytes(double mib) { return static_cast<int64_t>(mib
 
 // Which network. Zero or empty: the model's usual value (or the data set's, for classes).
 struct ModelChoice {
+  // One of list_models(), or a file: model.thimble (`import_onnx`), or model.onnx.
   std::string name = "mobilenet_v1_patch";
   int64_t batch = 0;     // examples in a step
   int64_t channels = 0;  // of the images
@@ -37,6 +38,10 @@ struct ModelChoice {
   std::string norm = "batch";  // batch | frozen | group
   double label_smoothing = 0;
   std::map<std::string, std::string> variants = {};  // a model's own options
+  // What is trained: "all", or a list of head, last:K, bias, norm, side and patterns of tensors'
+  // names ("block1?.*"), with commas between. The rest is frozen.
+  std::string train = "all";
+  std::string side = "none";  // a network beside the model: none | rep-net | tinytl
 };
 
 // Which examples, and what is done to them on the way.
@@ -46,6 +51,11 @@ struct DataChoice {
   int64_t crop_pad = 0;            // random crop after padding by this many pixels
   bool skip_bad = false;           // go on when a file is broken, and count it
   int64_t decode_bytes = 1 << 20;  // memory for decoding one picture
+  // How pixels become numbers: 0..1, 0..255, -1..1, imagenet, caffe. Empty: as the model's file
+  // says, or else by the data set's mean and deviation.
+  std::string pixels = {};
+  double validation = 0;         // share of the training examples kept aside, for `patience`
+  std::string balance = "none";  // of classes that are not equally frequent: none | loss | draw
 };
 
 // Pictures cut into patches of the model's image size; see `thimble list techniques`. A batch still
@@ -97,6 +107,9 @@ struct TrainOptions {
   DataChoice data;
   OptimizerChoice optimizer;
   int64_t epochs = 1;
+  // Ends after so many epochs without a better one on the validation part, and keeps the best
+  // weights; 0: goes on to the end.
+  int64_t patience = 0;
   int64_t budget_bytes = 0;             // of the whole process; 0: no bound
   std::vector<std::string> allow = {};  // approximations that may be used: list_approximations()
   // Techniques that must not be used: names of list_techniques() that the planner chooses.

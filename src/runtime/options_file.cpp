@@ -40,6 +40,8 @@ void for_each_field(const Visit& visit, Options&... o) {
   visit("model.norm", same, o.model.norm...);
   visit("model.label_smoothing", same, o.model.label_smoothing...);
   visit("model.variants", same, o.model.variants...);
+  visit("model.train", same, o.model.train...);
+  visit("model.side", same, o.model.side...);
   visit("sparse.sparsity", same, o.sparse.sparsity...);
   visit("sparse.method", same, o.sparse.method...);
   visit("sparse.distribution", same, o.sparse.distribution...);
@@ -59,6 +61,9 @@ void for_each_field(const Visit& visit, Options&... o) {
   // A run that stopped at a picture it could not decode goes on when these are raised.
   visit("data.skip_bad", free, o.data.skip_bad...);
   visit("data.decode_bytes", free, o.data.decode_bytes...);
+  visit("data.pixels", same, o.data.pixels...);
+  visit("data.validation", same, o.data.validation...);
+  visit("data.balance", same, o.data.balance...);
   visit("optimizer.name", same, o.optimizer.name...);
   visit("optimizer.momentum", same, o.optimizer.momentum...);
   visit("optimizer.nesterov", same, o.optimizer.nesterov...);
@@ -70,6 +75,7 @@ void for_each_field(const Visit& visit, Options&... o) {
   visit("optimizer.step_epochs", same, o.optimizer.step_epochs...);
   visit("optimizer.step_factor", same, o.optimizer.step_factor...);
   visit("epochs", free, o.epochs...);
+  visit("patience", free, o.patience...);
   visit("budget_bytes", free, o.budget_bytes...);
   visit("allow", same, o.allow...);
   visit("without", same, o.without...);
