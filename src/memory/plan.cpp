@@ -136,7 +136,8 @@ std::unordered_set<std::string_view> written_by(const std::vector<const Schedule
   for (const Schedule* schedule : schedules) {
     for (const Step& step : schedule->steps) {
       for (BufferId b : step.outputs) {
-        if (b != kNoBuffer && schedule->buffer(b).persistent) names.insert(schedule->buffer(b).name);
+        if (b != kNoBuffer && schedule->buffer(b).persistent)
+          names.insert(schedule->buffer(b).name);
       }
     }
   }

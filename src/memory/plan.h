@@ -48,8 +48,8 @@ struct Reservation {
   Category category = Category::data;
 };
 
-// A place at the bottom of the arena, by name: schedules that share an arena agree on these. What no
-// step writes comes first.
+// A place at the bottom of the arena, by name: schedules that share an arena agree on these. What
+// no step writes comes first.
 struct PersistentBlock {
   std::string name;
   int64_t bytes = 0;

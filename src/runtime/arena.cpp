@@ -54,8 +54,8 @@ void Arena::map_constant(int64_t bytes, const std::string& folder) {
                            file, 0) != MAP_FAILED;
   const int reason = errno;
   if (file >= 0) ::close(file);
-  require(mapped, folder, ": cannot keep ", format_bytes(whole), " of frozen weights in a file: ",
-          std::strerror(reason));
+  require(mapped, folder, ": cannot keep ", format_bytes(whole),
+          " of frozen weights in a file: ", std::strerror(reason));
 }
 
 }  // namespace thimble
