@@ -1,0 +1,198 @@
+#include "models/network_blocks.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace thimble {
+namespace {
+
+bool is_one_of(const std::string& op, std::initializer_list<const char*> ops) {
+  return std::find(ops.begin(), ops.end(), op) != ops.end();
+}
+bool is_activation(const std::string& op) {
+  return is_one_of(op, {"relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid",
+                        "hard_swish", "hard_sigmoid"});
+}
+bool is_norm(const std::string& op) { return is_one_of(op, {"batch_norm", "group_norm"}); }
+
+class Finder {
+ public:
+  explicit Finder(const Network& network) : layers_(network.layers), input_(network.input) {
+    for (const NetworkParameter& p : network.parameters) shapes_[p.name] = p.shape;
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      for (const std::string& name : layers_[i].inputs) readers_[name].push_back(i);
+      for (const std::string& name : layers_[i].outputs) maker_[name] = i;
+    }
+    readers_[network.output].push_back(layers_.size());
+    find_cuts();
+  }
+
+  std::vector<NetworkBlock> blocks() const {
+    std::vector<NetworkBlock> found;
+    size_t free = 0;  // layers before it are taken
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      if (cut_[i].empty()) continue;
+      if (is_one_of(layers_[i].op, {"global_average_pool", "flatten", "reshape", "linear"})) break;
+      if (!ends_block(free, i)) continue;
+      i = with_followers(i);
+      const size_t first = found.empty() ? behind_stem(i) : behind_pools(free);
+      found.push_back({"", first, i + 1, first == 0 ? input_ : cut_[first - 1], cut_[i]});
+      free = i + 1;
+    }
+    name(found);
+    return found;
+  }
+
+ private:
+  // cut_[i]: the one tensor that layers behind i read of what was made so far; empty when several.
+  void find_cuts() {
+    std::set<std::string> live;
+    if (readers_.contains(input_)) live.insert(input_);
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      for (const std::string& t : layers_[i].outputs) live.insert(t);
+      std::erase_if(live, [&](const std::string& t) {
+        const auto it = readers_.find(t);
+        return it == readers_.end() || it->second.back() <= i;
+      });
+      cut_.push_back(live.size() == 1 ? *live.begin() : "");
+    }
+  }
+
+  // The layer that makes the first input; nothing: a parameter or the image does.
+  const NetworkLayer* before(const NetworkLayer& layer) const {
+    const auto it = maker_.find(layer.inputs[0]);
+    return it != maker_.end() ? &layers_[it->second] : nullptr;
+  }
+  const NetworkLayer* skip(const NetworkLayer* at, bool (*passed)(const std::string&)) const {
+    while (at != nullptr && passed(at->op)) at = before(*at);
+    return at;
+  }
+
+  bool is_pointwise(const NetworkLayer* conv) const {
+    if (conv == nullptr || conv->op != "conv2d") return false;
+    const auto it = shapes_.find(conv->inputs[1]);
+    return it != shapes_.end() && it->second[2] * it->second[3] == 1;
+  }
+  bool is_depthwise(const NetworkLayer& conv) const {
+    return conv.op == "conv2d" && conv.attributes.has("groups") &&
+           conv.attributes.integer("groups") > 1 && shapes_.at(conv.inputs[1])[1] == 1;
+  }
+  bool narrows(const NetworkLayer& conv) const {
+    const Shape& weights = shapes_.at(conv.inputs[1]);
+    const int64_t groups = conv.attributes.has("groups") ? conv.attributes.integer("groups") : 1;
+    return weights[0] < weights[1] * groups;
+  }
+
+  size_t convolutions(size_t first, size_t last) const {
+    return static_cast<size_t>(
+        std::count_if(layers_.begin() + static_cast<std::ptrdiff_t>(first),
+                      layers_.begin() + static_cast<std::ptrdiff_t>(last),
+                      [](const NetworkLayer& l) { return l.op == "conv2d"; }));
+  }
+
+  // The one layer that reads what layer `i` makes; nothing when there are several.
+  const NetworkLayer* only_reader(size_t i) const {
+    const std::vector<size_t>& all = readers_.at(cut_[i]);
+    return all.size() == 1 && all[0] < layers_.size() ? &layers_[all[0]] : nullptr;
+  }
+
+  bool ends_block(size_t first, size_t i) const {
+    const NetworkLayer& layer = layers_[i];
+    if (is_one_of(layer.op, {"add", "concat"})) return convolutions(first, i) > 0;
+    const NetworkLayer* reader = only_reader(i);
+    if (reader != nullptr && (is_norm(reader->op) || is_activation(reader->op))) return false;
+    const NetworkLayer* conv = skip(skip(&layer, is_activation), is_norm);
+    if (!is_pointwise(conv) || convolutions(first, i + 1) < 2) return false;
+    if (!is_activation(layer.op) && narrows(*conv)) return true;
+    const NetworkLayer* filter = skip(skip(before(*conv), is_activation), is_norm);
+    return filter != nullptr && is_depthwise(*filter) && maker_.at(filter->outputs[0]) >= first;
+  }
+
+  // Norm, activation and shuffle behind a joint are the block's.
+  size_t with_followers(size_t i) const {
+    while (i + 1 < layers_.size() && !cut_[i + 1].empty()) {
+      const std::string& op = layers_[i + 1].op;
+      const bool follows = is_norm(op) || is_activation(op) || op == "channel_shuffle";
+      if (!follows || layers_[i + 1].inputs[0] != cut_[i] || only_reader(i) == nullptr) break;
+      ++i;
+    }
+    return i;
+  }
+
+  size_t behind_pools(size_t first) const {
+    while (is_one_of(layers_[first].op, {"max_pool", "average_pool"}) && !cut_[first].empty()) {
+      ++first;
+    }
+    return first;
+  }
+
+  // Where the block that ends with layer `last` begins when nothing before it is a block.
+  size_t behind_stem(size_t last) const {
+    size_t start = 0;
+    for (size_t i = 0; i <= last; ++i) {
+      if (is_depthwise(layers_[i])) {
+        start = i;
+        break;
+      }
+      const bool forks = i > 0 && !cut_[i - 1].empty() && readers_.at(cut_[i - 1]).size() > 1;
+      if (forks) start = i;
+    }
+    while (start > 0 && cut_[start - 1].empty()) --start;
+    // A padding of its own, then the 1x1 convolution that makes the hidden channels.
+    while (start > 0 && layers_[start - 1].op == "pad") --start;
+    const NetworkLayer* maker = start > 0 ? &layers_[start - 1] : nullptr;
+    const NetworkLayer* conv = skip(skip(maker, is_activation), is_norm);
+    const bool at_depthwise = is_depthwise(layers_[start]) || layers_[start].op == "pad";
+    if (is_pointwise(conv) && (at_depthwise || joined_by_concat(last))) {
+      start = maker_.at(conv->outputs[0]);
+    }
+    return start;
+  }
+  bool joined_by_concat(size_t last) const {
+    const NetworkLayer* at = skip(&layers_[last], is_activation);
+    return at != nullptr && at->op == "concat";
+  }
+
+  // What the weights' names begin with, in whole words between dots.
+  std::string common_prefix(const NetworkBlock& block) const {
+    std::string prefix;
+    bool any = false;
+    for (size_t i = block.first; i < block.last; ++i) {
+      if (layers_[i].op != "conv2d") continue;
+      const std::string& name = layers_[i].inputs[1];
+      const std::string words = name.substr(0, name.rfind('.') + 1);
+      size_t same = 0;
+      if (!any) prefix = words;
+      while (same < std::min(prefix.size(), words.size()) && prefix[same] == words[same]) ++same;
+      prefix.resize(same);
+      prefix.resize(prefix.rfind('.') + 1);
+      any = true;
+    }
+    if (!prefix.empty()) prefix.pop_back();
+    return prefix;
+  }
+
+  void name(std::vector<NetworkBlock>& blocks) const {
+    std::set<std::string> names;
+    for (NetworkBlock& block : blocks) {
+      block.name = common_prefix(block);
+      if (!block.name.empty()) names.insert(block.name);
+    }
+    if (names.size() == blocks.size()) return;
+    for (size_t k = 0; k < blocks.size(); ++k) blocks[k].name = "block" + std::to_string(k + 1);
+  }
+
+  const std::vector<NetworkLayer>& layers_;
+  std::string input_;
+  std::map<std::string, Shape> shapes_;                 // of parameters
+  std::map<std::string, std::vector<size_t>> readers_;  // by tensor; its layers, the last one last
+  std::map<std::string, size_t> maker_;                 // of a tensor
+  std::vector<std::string> cut_;
+};
+
+}  // namespace
+
+std::vector<NetworkBlock> blocks_of(const Network& network) { return Finder(network).blocks(); }
+
+}  // namespace thimble
