@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "autodiff/class_weights.h"
 #include "ops/core/builder.h"
 #include "ops/core/gradient.h"
 
@@ -134,7 +135,7 @@ Graph add_optimizer(Differentiated differentiated, const OptimizerSpec& optimize
 }
 
 Graph inference_graph(const Graph& forward) {
-  Graph graph = forward;
+  Graph graph = without_class_weights(forward);
   for (Node& node : graph.nodes) {
     if (node.attributes.has("training")) node.attributes.set("training", int64_t{0});
     // What the frozen node does not make or update disappears with it.
