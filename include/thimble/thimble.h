@@ -441,6 +441,16 @@ std::vector<StudyTable> reproduce_reversible(
 // Writes the files of a known stack to a folder that does not exist yet, to be changed there.
 void copy_stack(const std::string& stack, const std::string& folder);
 
+// Brings a network from ONNX into the file that `ModelChoice::name` takes, which ends in .thimble;
+// returns what is worth knowing about it, for people, or nothing. Starts the program thimble-onnx,
+// so that ONNX's libraries are not in the bytes of this process. Throws UserError with all nodes
+// that thimble does not have, and what would help.
+std::string import_onnx(const std::string& onnx, const std::string& to);
+// The model of a run folder, or a *.thimble file, in the form that the name of `to` ends in: .onnx,
+// .thimble or .safetensors (weights alone). A network that came from ONNX goes back with the names
+// and the structure that it had.
+void export_model(const std::string& from, const std::string& to);
+
 // Names and one-sentence summaries.
 using Listing = std::vector<std::pair<std::string, std::string>>;
 Listing list_models();

@@ -73,6 +73,7 @@ class OneStep {
         executor_(schedule_, plan_, arena_.data()),
         weights_(schedule_, plan_, arena_.data(), plan_.arena_bytes, nullptr) {
     weights_.initialise(setup.options.seed);
+    if (!setup.model_file.empty()) weights_.load(setup.model_file, false, setup.fresh);
     if (!setup.options.initial_weights.empty()) {
       weights_.load(setup.options.initial_weights, false);
     }

@@ -87,6 +87,7 @@ TrainReport train(const TrainOptions& options,
     folder.make();
     if (!lock) lock.emplace(options.run_folder);
     if (!options.resume || !folder.has_checkpoint()) folder.create();
+    if (!setup.model_file.empty()) folder.copy_base(setup.model_file);
     folder.write_options(setup.options);
     folder.write_plan(to_json(report_of(plan)));
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/core/as_evaluated.h"
 #include "ops/core/builder.h"
 #include "ops/core/gradient.h"
 
@@ -135,20 +136,7 @@ Graph add_optimizer(Differentiated differentiated, const OptimizerSpec& optimize
 
 Graph inference_graph(const Graph& forward) {
   Graph graph = forward;
-  for (Node& node : graph.nodes) {
-    if (node.attributes.has("training")) node.attributes.set("training", int64_t{0});
-    // What the frozen node does not make or update disappears with it.
-    const OpDef& def = find_op(node.op);
-    const OpShapes shapes = shapes_of(graph, node);
-    const std::vector<TensorSpec> specs = def.infer(shapes);
-    for (size_t i = 0; i < specs.size(); ++i) {
-      if (specs[i].shape.rank() == 0) node.outputs[i] = kNoTensor;
-    }
-    node.updates.clear();
-    if (def.updates) {
-      for (size_t i : def.updates(shapes)) node.updates.push_back(node.inputs[i]);
-    }
-  }
+  for (Node& node : graph.nodes) as_evaluated(graph, node);
   verify(graph);
   return graph;
 }

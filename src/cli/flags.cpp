@@ -108,7 +108,8 @@ void add_switch(const Group& group, const char* name, bool& field, const char* h
 
 void add_model_flags(CLI::App& command, ModelChoice& model) {
   const Group group = {command, "Model"};
-  add_text(group, "--model", "NAME", model.name, "The network; see `thimble list models`");
+  add_text(group, "--model", "NAME|FILE", model.name,
+           "The network: a name of `thimble list models`, or a file: *.onnx or *.thimble");
   add_integer(group, "--batch", model.batch, 1, 65536, "Examples in a step", "the model's usual");
   add(group, "--input", "SIZE", "Images: 224, 32x32 or, with channels, 1x28x28",
       "the data's, or the model's usual",
@@ -121,6 +122,10 @@ void add_model_flags(CLI::App& command, ModelChoice& model) {
   add_integer(group, "--classes", model.classes, 2, kMany, "Classes to tell apart",
               "the data's, or the model's usual");
   add_real(group, "--width", model.width, {0, 16, true}, "Multiplies the channels of every layer");
+  add_text(
+      group, "--train", "RULES", model.train,
+      "What is trained, with commas between: all, head, last:K layers, bias, norm, side, names "
+      "with * and ?, or !those not; what begins anew always is");
   add_choice(group, "--norm", model.norm, {"batch", "frozen", "group"}, "Normalisation");
   add_real(group, "--label-smoothing", model.label_smoothing, {0, 1, false, true},
            "Share of the target spread over all classes");

@@ -22,9 +22,16 @@ constexpr const char* kExamples =
     "      --epochs 30 --lr 0.1 --weight-decay 5e-4 --flip --crop 4\n"
     "  thimble train --model mobilenet_v1_patch --data fashion-mnist --epochs 4 --resume\n\n";
 
+// A file's name without folder and ending.
+std::string name_of_model(const std::string& name) {
+  const std::string file = last_part(name);
+  const bool is_file = file.ends_with(".onnx") || file.ends_with(".thimble");
+  return is_file ? file.substr(0, file.rfind('.')) : name;
+}
+
 // "runs/lenet-fashion-mnist": the data set's name, or the last part of its path.
 std::string usual_run_folder(const TrainOptions& options) {
-  return "runs/" + options.model.name + "-" + last_part(options.data.path);
+  return "runs/" + name_of_model(options.model.name) + "-" + last_part(options.data.path);
 }
 
 // Shows progress on standard error, and never leaves half a line there.

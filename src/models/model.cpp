@@ -107,13 +107,16 @@ double number_of(const ModelOptions& o, const std::string& variant) {
 }
 
 Graph build_model(const std::string& name, const ModelOptions& options) {
-  const Model& model = find_model(name);
+  return build_model(find_model(name), options);
+}
+
+Graph build_model(const Model& model, const ModelOptions& options) {
   const ModelOptions o = resolve_options(model, options);
   try {
     return model.build(o);
   } catch (const UserError& e) {
-    throw UserError(str_cat("model ", name, ", batch ", o.batch, " of ", o.channels, "x", o.height,
-                            "x", o.width_px, " images: ", e.what()));
+    throw UserError(str_cat("model ", model.name, ", batch ", o.batch, " of ", o.channels, "x",
+                            o.height, "x", o.width_px, " images: ", e.what()));
   }
 }
 

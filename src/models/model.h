@@ -63,6 +63,7 @@ const Model& find_model(const std::string& name);
 ModelOptions resolve_options(const Model& model, ModelOptions options);
 
 // The forward graph of one step, from "images" and "labels" to "logits", "loss" and "correct".
+Graph build_model(const Model& model, const ModelOptions& options = {});
 Graph build_model(const std::string& name, const ModelOptions& options = {});
 
 // The number of trained scalars.

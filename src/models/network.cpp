@@ -11,7 +11,7 @@ namespace thimble {
 namespace {
 
 // Names that the training loop looks for.
-const std::set<std::string> kReserved = {"images", "labels", "logits", "loss",
+const std::set<std::string> kReserved = {"images",  "labels",  "logits", "loss",
                                          "correct", "counter", "lr"};
 
 const NetworkParameter* find_parameter(const Network& network, const std::string& name) {
@@ -84,11 +84,8 @@ void append_head(Network& network, const Shape& features, int64_t classes) {
   const Attributes attributes = {{"out_features", classes}, {"bias", int64_t{1}}};
   network.layers.push_back(
       {"linear", "head", {at, "head.weight", "head.bias"}, {"logits"}, attributes});
-  network.parameters.push_back({"head.weight",
-                                {classes, features[1]},
-                                Role::weight,
-                                {Init::Kind::normal, 0.01},
-                                true});
+  network.parameters.push_back(
+      {"head.weight", {classes, features[1]}, Role::weight, {Init::Kind::normal, 0.01}, true});
   network.parameters.push_back({"head.bias", {classes}, Role::weight, {}, true});
   network.output = "logits";
 }
@@ -98,9 +95,12 @@ class Builder {
  public:
   Builder(const Network& network, const ModelOptions& o) : network_(network), o_(o) {
     graph_.name = network.name;
-    ids_[network.input] = graph_.add_tensor(
-        {"images", {o.batch, o.channels, o.height, o.width_px}, ElementType::f32, Role::data, {},
-         false});
+    ids_[network.input] = graph_.add_tensor({"images",
+                                             {o.batch, o.channels, o.height, o.width_px},
+                                             ElementType::f32,
+                                             Role::data,
+                                             {},
+                                             false});
     std::set<std::string> read;
     for (const NetworkLayer& layer : network.layers) {
       read.insert(layer.inputs.begin(), layer.inputs.end());
@@ -139,13 +139,15 @@ class Builder {
     }
   }
 
-  const Shape& shape(const std::string& tensor) const { return graph_.tensor(ids_.at(tensor)).shape; }
+  const Shape& shape(const std::string& tensor) const {
+    return graph_.tensor(ids_.at(tensor)).shape;
+  }
 
   Graph classifier() {
     const TensorId logits = ids_.at(network_.output);
     const Shape& shape = graph_.tensor(logits).shape;
-    require(shape.rank() == 2 && shape[0] == o_.batch, "its output ", network_.output, " is ", shape,
-            ", needed (", o_.batch, ", classes)");
+    require(shape.rank() == 2 && shape[0] == o_.batch, "its output ", network_.output, " is ",
+            shape, ", needed (", o_.batch, ", classes)");
     GraphBuilder b(graph_.name);
     b.graph() = std::move(graph_);
     b.classify(logits, o_.label_smoothing);
@@ -199,8 +201,9 @@ Network with_classes(Network network, int64_t classes) {
 }
 
 Graph graph_of(const Network& network, const ModelOptions& o) {
-  require(o.norm != "group", "a network from a file has no group norm in place of its batch norm; "
-                             "use --norm batch or frozen");
+  require(o.norm != "group",
+          "a network from a file has no group norm in place of its batch norm; "
+          "use --norm batch or frozen");
   const Network joined = fused(network);
   Builder builder(joined, o);
   for (const NetworkLayer& layer : joined.layers) builder.add(layer);

@@ -144,6 +144,8 @@ std::string to_json(const Listing& listing, const std::string& what) {
   return print(json);
 }
 
+std::string written_json(const std::string& file) { return print({{"file", file}}); }
+
 std::string error_json(const std::string& message, int exit_code) {
   return print({{"error", {{"message", message}, {"exit_code", exit_code}}}});
 }

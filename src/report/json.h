@@ -16,6 +16,7 @@ std::string to_json(const CalibrationReport& report);
 std::string to_json(const Profile& profile);
 // {"<what>": [{"name", "summary"}]}; `what` is models, data, ops, ...
 std::string to_json(const Listing& listing, const std::string& what);
+std::string written_json(const std::string& file);  // {"file"}: what was written
 // {"error": {"message", "exit_code"}}: the answer of a command that failed.
 std::string error_json(const std::string& message, int exit_code);
 

@@ -109,7 +109,8 @@ Network network_in(const json& root, const SafetensorsReader& file) {
     NetworkParameter p;
     p.name = entry.name;
     for (int64_t size : entry.shape) p.shape.push_back(size);
-    const bool statistic = std::find(statistics.begin(), statistics.end(), p.name) != statistics.end();
+    const bool statistic =
+        std::find(statistics.begin(), statistics.end(), p.name) != statistics.end();
     p.role = statistic ? Role::statistic : Role::weight;
     network.parameters.push_back(std::move(p));
   }
@@ -123,8 +124,7 @@ void write_network(const std::string& path, const Network& network,
   std::vector<TensorEntry> entries;
   for (const NetworkParameter& p : network.parameters) {
     ensure(!p.fresh, p.name, " has no values to write");
-    entries.push_back(
-        {p.name, "F32", {p.shape.begin(), p.shape.end()}, p.shape.elements() * 4});
+    entries.push_back({p.name, "F32", {p.shape.begin(), p.shape.end()}, p.shape.elements() * 4});
   }
   std::string text;
   try {

@@ -11,6 +11,7 @@
 
 #include "base/aside_file.h"
 #include "base/error.h"
+#include "runtime/copy_whole.h"
 #include "runtime/options_file.h"
 
 namespace thimble {
@@ -68,6 +69,16 @@ void RunFolder::create() {
 bool RunFolder::has_checkpoint() const {
   std::error_code error;
   return !path_.empty() && fs::exists(checkpoint_file(), error);
+}
+
+bool RunFolder::has_base() const {
+  std::error_code error;
+  return fs::exists(base_file(), error);
+}
+
+void RunFolder::copy_base(const std::string& from) {
+  std::error_code error;
+  if (!fs::equivalent(from, base_file(), error)) copy_whole(from, base_file());
 }
 
 bool RunFolder::has_metrics() const {

@@ -29,6 +29,7 @@ struct StepMetrics {
 //   plan.json               what the planner chose
 //   metrics.jsonl           a line per epoch or per some steps
 //   checkpoint.safetensors  to resume from
+//   base.thimble            the network that it began with, when that came from a file
 //   model.safetensors       the trained model
 class RunFolder {
  public:
@@ -43,6 +44,10 @@ class RunFolder {
 
   const std::string& path() const { return path_; }
   std::string checkpoint_file() const { return file("checkpoint.safetensors"); }
+  // The network that training began with, when that came from a file.
+  std::string base_file() const { return file("base.thimble"); }
+  bool has_base() const;
+  void copy_base(const std::string& from);
   std::string model_file() const { return file("model.safetensors"); }
   // The trained model, or else the last checkpoint. Throws UserError when there is neither.
   std::string weights_file() const;

@@ -10,7 +10,9 @@
 #include "data/registry.h"
 #include "models/model.h"
 #include "runtime/device.h"
+#include "runtime/model_choice.h"
 #include "runtime/optimizer.h"
+#include "runtime/run_folder.h"
 #include "transforms/patches.h"
 
 namespace thimble {
@@ -18,13 +20,8 @@ namespace {
 
 constexpr int64_t kMostExamples = int64_t{1} << 32;  // of a step
 
-ModelOptions model_options(const ModelChoice& c, int64_t patches = 1) {
-  return {c.batch * patches, c.channels, c.height,          c.width_px, c.classes,
-          c.width,           c.norm,     c.label_smoothing, c.variants};
-}
-
 // Data decides the number of classes, and the size of the images of a model without a usual one.
-void complete_model(Setup& setup) {
+void complete_model(Setup& setup, const Model& model) {
   ModelChoice& choice = setup.options.model;
   const Dataset* data = setup.test_data.get();
   if (data != nullptr) {
@@ -33,7 +30,7 @@ void complete_model(Setup& setup) {
             " were asked for; leave --classes out");
     if (choice.classes == 0) choice.classes = data->classes();
   }
-  const ModelOptions full = resolve_options(find_model(choice.name), model_options(choice));
+  const ModelOptions full = resolve_options(model, model_options(choice, choice.batch));
   choice.batch = full.batch;
   choice.channels = full.channels;
   choice.height = full.height;
@@ -157,6 +154,12 @@ void check_patches(const TrainOptions& o) {
           "file of --offload; leave --offload out, or use --patch-loss each");
 }
 
+// What a run that goes on or is evaluated has in place of the file that it began with.
+std::string own_model_file(const TrainOptions& o, bool training) {
+  const bool begun = !o.run_folder.empty() && (o.resume || !training);
+  return begun && RunFolder(o.run_folder).has_base() ? RunFolder(o.run_folder).base_file() : "";
+}
+
 void reserve_data(Setup& setup) {
   const ModelChoice& m = setup.options.model;
   const int64_t image_bytes = Shape{1, m.channels, m.height, m.width_px}.elements() * 4;
@@ -216,14 +219,19 @@ Setup prepare(TrainOptions options, bool training) {
               ": the train and the test part have different classes");
     }
   }
-  complete_model(setup);
+  const ModelSource source = find_source(o.model, own_model_file(o, training));
+  complete_model(setup, source.model);
+  setup.model_file = source.file;
+  if (source.network) setup.pixels = source.network->pixels;
   setup.train_loader = loader_options(o, true);
   setup.test_loader = loader_options(o, false);
   setup.patches = patches_of_picture(setup.test_loader);
   // Before a run folder is made.
   if (setup.train_data) count_batches(*setup.train_data, setup.train_loader);
   reserve_data(setup);
-  setup.request.forward = build_model(o.model.name, model_options(o.model, setup.patches));
+  BuiltModel built = build(source, o.model, o.model.batch * setup.patches);
+  setup.request.forward = std::move(built.forward);
+  setup.fresh = std::move(built.fresh);
   if (o.patches.height > 0) {
     setup.request.forward =
         with_patches(setup.request.forward, setup.patches, o.patches.loss == "mean");
@@ -231,7 +239,11 @@ Setup prepare(TrainOptions options, bool training) {
   setup.request.patches = setup.patches;
   setup.two_passes = training && o.patches.loss == "mean";
   setup.request.looks_first = setup.two_passes;
-  if (o.sparse.sparsity != 0 || o.sparse.in_groups()) make_sparse(setup);
+  if (o.sparse.sparsity != 0 || o.sparse.in_groups()) {
+    require(o.model.train == "all", "sparse weights are trained all, and --train is ",
+            o.model.train, "; leave one of them out");
+    make_sparse(setup);
+  }
   setup.request.training = training;
   setup.request.optimizer = optimizer_spec(o.optimizer);
   setup.request.backend = backend;

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "data/loader.h"
+#include "models/network.h"
 #include "planner/planner.h"
 #include "thimble/thimble.h"
 
@@ -15,7 +16,10 @@ struct Setup {
   std::unique_ptr<Dataset> train_data;  // null when no data was named, or for evaluation
   std::unique_ptr<Dataset> test_data;   // null when no data was named
   LoaderOptions train_loader, test_loader;
-  int64_t patches = 1;      // of a picture; a batch of the graph counts them
+  std::string model_file;          // a network's, with first values; empty: a model of the zoo
+  std::vector<std::string> fresh;  // parameters that begin anew all the same
+  PixelRule pixels;                // as the model's file says
+  int64_t patches = 1;             // of a picture; a batch of the graph counts them
   bool two_passes = false;  // training evaluates a picture's patches before it trains on them
   PlanRequest request;
   Machine machine;      // all zero when it was not measured

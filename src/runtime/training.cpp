@@ -132,6 +132,7 @@ class Training {
       return;
     }
     session_.weights().initialise(options_.seed);
+    if (!setup_.model_file.empty()) session_.weights().load(setup_.model_file, false, setup_.fresh);
     if (!options_.initial_weights.empty()) session_.weights().load(options_.initial_weights, false);
     if (!saved) return;
     folder_.truncate_metrics(0);

@@ -171,9 +171,11 @@ void WeightStore::save(const std::string& path, bool to_go_on,
   writer.finish();
 }
 
-std::map<std::string, std::string> WeightStore::load(const std::string& path, bool to_go_on) {
+std::map<std::string, std::string> WeightStore::load(const std::string& path, bool to_go_on,
+                                                     const std::vector<std::string>& keep) {
   const SafetensorsReader reader(path);
   for (const Entry& e : entries_) {
+    if (std::find(keep.begin(), keep.end(), e.buffer->name) != keep.end()) continue;
     if (!to_go_on && (e.optimizer() || e.is_explored)) continue;
     const bool dense = !to_go_on && !reader.has(e.buffer->name + (e.is_index ? "" : kActive));
     if (e.is_index && dense) continue;  // came with its values

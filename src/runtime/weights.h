@@ -29,9 +29,10 @@ class WeightStore {
   // Written aside and renamed. `to_go_on`: with all that training goes on from, or as a model.
   void save(const std::string& path, bool to_go_on,
             const std::map<std::string, std::string>& metadata);
-  // Returns the file's metadata. Throws UserError that names the first tensor that is missing or
-  // has another shape.
-  std::map<std::string, std::string> load(const std::string& path, bool to_go_on);
+  // Returns the file's metadata. `keep` are not asked for in a file of a model: they stay as they
+  // are. Throws UserError that names the first tensor that is missing or has another shape.
+  std::map<std::string, std::string> load(const std::string& path, bool to_go_on,
+                                          const std::vector<std::string>& keep = {});
 
   // Of sparse weights, where it is noted which of their positions were ever active.
   std::vector<Exploration> exploration() const;

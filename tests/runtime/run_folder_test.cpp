@@ -20,8 +20,8 @@ namespace fs = std::filesystem;
 // Every field of a choice. Bindings must name all of them: a field that is added stops the build
 // here, and then belongs in the list of run_folder.cpp too.
 auto fields(const ModelChoice& choice) {
-  const auto& [a, b, c, d, e, f, g, h, i, j] = choice;
-  return std::tie(a, b, c, d, e, f, g, h, i, j);
+  const auto& [a, b, c, d, e, f, g, h, i, j, k, l] = choice;
+  return std::tie(a, b, c, d, e, f, g, h, i, j, k, l);
 }
 auto fields(const SparseChoice& choice) {
   const auto& [a, b, c, d, e, f, g, h, i] = choice;
@@ -32,8 +32,8 @@ auto fields(const PatchChoice& choice) {
   return std::tie(a, b, c, d);
 }
 auto fields(const DataChoice& choice) {
-  const auto& [a, b, c, d, e] = choice;
-  return std::tie(a, b, c, d, e);
+  const auto& [a, b, c, d, e, f, g, h] = choice;
+  return std::tie(a, b, c, d, e, f, g, h);
 }
 auto fields(const OptimizerChoice& choice) {
   const auto& [a, b, c, d, e, f, g, h, i, j] = choice;
@@ -42,10 +42,10 @@ auto fields(const OptimizerChoice& choice) {
 auto fields(const TrainOptions& options) {
   // A device is planned for; a run is on this machine.
   const auto& [model, sparse, patches, data, optimizer, a, b, c, d, e, f, g, h, i, device, j, k, l,
-               m] = options;
+               m, n] = options;
   static_cast<void>(device);
   return std::tuple_cat(fields(model), fields(sparse), fields(patches), fields(data),
-                        fields(optimizer), std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m));
+                        fields(optimizer), std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m, n));
 }
 
 // No field has its usual value, and numbers are the hardest of their kind to write.
@@ -60,13 +60,16 @@ TrainOptions unusual_options(const std::string& run_folder) {
              1.0 / 3,
              "group",
              1e-300,
-             {{"a", "1"}, {"b/c.d", "\xc3\xa4\n"}}};
+             {{"a", "1"}, {"b/c.d", "\xc3\xa4\n"}},
+             "head",
+             "rep-net"};
   o.sparse = {0.9, "set", "uniform", "blocks", 7, 0.6, 0.2, 0.5, true};
   o.patches = {224, 192, 16, "mean"};
-  o.data = {"/data/x y", true, 4, true, (int64_t{1} << 62) + 1};
+  o.data = {"/data/x y", true, 4, true, (int64_t{1} << 62) + 1, "-1..1", 0.2, "draw"};
   o.optimizer = {"adamw",   0.1,    true, 5e-4,    {{"beta1", "0.8"}},
                  0.1 + 0.2, "step", 2.5,  {3, 60}, 0.2};
   o.epochs = 17;
+  o.patience = 3;
   o.budget_bytes = 96 * kMiB + 1;
   o.allow = {"this", "that, too"};
   o.without = {"recompute"};
@@ -102,8 +105,8 @@ TEST(RunFolder, EveryOptionComesBack) {
   folder.create();
   TrainOptions options = unusual_options(dir / "run");
   options.resume = true;
-  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<51>());
-  static_assert(std::tuple_size_v<decltype(fields(options))> == 51);
+  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<57>());
+  static_assert(std::tuple_size_v<decltype(fields(options))> == 57);
   folder.write_options(options);
   options.resume = false;  // belongs to the call
   EXPECT_EQ(fields(folder.read_options()), fields(options));

@@ -1,0 +1,167 @@
+#include "models/trained.h"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/names.h"
+#include "ops/core/as_evaluated.h"
+#include "ops/core/op.h"
+
+namespace thimble {
+namespace {
+
+// `*`: any characters; `?`: one.
+bool matches(std::string_view pattern, std::string_view name) {
+  size_t p = 0, n = 0, star = pattern.npos, from = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      from = n;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n])) {
+      ++p;
+      ++n;
+    } else if (star != pattern.npos) {
+      p = star + 1;
+      n = ++from;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+// The parameters of a graph by what they do there.
+class Parameters {
+ public:
+  explicit Parameters(const Graph& graph) : graph_(graph) {
+    for (const Node& node : graph.nodes) {
+      const auto& ports = find_op(node.op).inputs;
+      const bool norm = reads(node, ports, "gamma") != kNoTensor;
+      if (!norm && reads(node, ports, "weights") != kNoTensor) layers_.emplace_back();
+      for (size_t i = 0; i < node.inputs.size(); ++i) {
+        const TensorId t = node.inputs[i];
+        if (t == kNoTensor || graph.tensor(t).role != Role::weight) continue;
+        if (norm) norms_.insert(t);
+        const std::string& port = ports[std::min(i, ports.size() - 1)].name;
+        if (port == "bias" || port == "beta") biases_.insert(t);
+        // A normalisation belongs to the layer before it.
+        if (!layers_.empty()) layers_.back().insert(t);
+      }
+    }
+  }
+
+  std::set<TensorId> of(const std::string& rule) const {
+    if (rule == "all") return named("*");
+    if (rule == "head") return last(1);
+    if (rule.starts_with("last:")) return last(count_in(rule));
+    if (rule == "bias") return biases_;
+    if (rule == "norm") return norms_;
+    if (rule == "side") return named("side.*");
+    return named(rule);
+  }
+
+ private:
+  static TensorId reads(const Node& node, const std::vector<Port>& ports, std::string_view port) {
+    for (size_t i = 0; i < std::min(ports.size(), node.inputs.size()); ++i) {
+      if (ports[i].name == port) return node.inputs[i];
+    }
+    return kNoTensor;
+  }
+
+  size_t count_in(const std::string& rule) const {
+    const std::string number = rule.substr(5);
+    size_t count = 0;
+    const auto read = std::from_chars(number.data(), number.data() + number.size(), count);
+    require(read.ec == std::errc() && read.ptr == number.data() + number.size() && count >= 1 &&
+                count <= layers_.size(),
+            "train: '", rule, "', needed last: and a number from 1 to ", layers_.size(),
+            ", the layers that have weights");
+    return count;
+  }
+
+  std::set<TensorId> last(size_t count) const {
+    std::set<TensorId> all;
+    for (size_t i = layers_.size() - std::min(count, layers_.size()); i < layers_.size(); ++i) {
+      all.insert(layers_[i].begin(), layers_[i].end());
+    }
+    return all;
+  }
+
+  std::set<TensorId> named(const std::string& pattern) const {
+    std::set<TensorId> all;
+    for (size_t t = 0; t < graph_.tensors.size(); ++t) {
+      const Tensor& tensor = graph_.tensors[t];
+      if (tensor.role == Role::weight && matches(pattern, tensor.name)) {
+        all.insert(static_cast<TensorId>(t));
+      }
+    }
+    return all;
+  }
+
+  const Graph& graph_;
+  std::vector<std::set<TensorId>> layers_;  // with weights, in the order of the network
+  std::set<TensorId> biases_, norms_;
+};
+
+std::vector<std::string> listed(const std::string& rules) {
+  std::vector<std::string> all(1);
+  for (const char c : rules) {
+    if (c == ',') {
+      all.emplace_back();
+    } else if (c != ' ') {
+      all.back() += c;
+    }
+  }
+  return all;
+}
+
+// A few of them, to choose from.
+std::string some_names(const Graph& graph) {
+  std::vector<std::string> names;
+  for (const Tensor& t : graph.tensors) {
+    if (t.role == Role::weight) names.push_back(t.name);
+  }
+  constexpr size_t kShown = 6;
+  if (names.size() > kShown) {
+    names.erase(names.begin() + kShown / 2, names.end() - kShown / 2);
+    names.insert(names.begin() + kShown / 2, "...");
+  }
+  return joined(names);
+}
+
+std::set<TensorId> trained_by(const Graph& graph, const std::string& rules) {
+  const Parameters parameters(graph);
+  std::set<TensorId> trained;
+  for (const std::string& rule : listed(rules)) {
+    const bool out = rule.starts_with("!");
+    const std::set<TensorId> found = parameters.of(out ? rule.substr(1) : rule);
+    require(!found.empty(), "train: '", rule, "' names no weight; rules are all, head, last:K, ",
+            "bias, norm, side and patterns of names, such as ", some_names(graph));
+    for (TensorId t : found) out ? trained.erase(t) : trained.insert(t).second;
+  }
+  return trained;
+}
+
+}  // namespace
+
+Graph with_trained(Graph forward, const std::string& rules, const std::vector<std::string>& fresh) {
+  std::set<TensorId> trained = trained_by(forward, rules);
+  for (const std::string& name : fresh) trained.insert(forward.find(name));
+  require(!trained.empty(), "train: '", rules, "' leaves nothing to train");
+  for (size_t t = 0; t < forward.tensors.size(); ++t) {
+    Tensor& tensor = forward.tensors[t];
+    if (tensor.role == Role::weight) tensor.trainable = trained.contains(static_cast<TensorId>(t));
+  }
+  for (Node& node : forward.nodes) {
+    if (node.op != "batch_norm") continue;
+    if (!forward.tensor(node.inputs[2]).trainable) as_evaluated(forward, node);
+  }
+  return forward;
+}
+
+}  // namespace thimble

@@ -1,0 +1,56 @@
+#include "runtime/model_choice.h"
+
+#include "base/error.h"
+#include "models/trained.h"
+#include "runtime/network_file.h"
+#include "runtime/onnx_program.h"
+
+namespace thimble {
+namespace {
+
+Network beside(Network network, const std::string& side) {
+  require(side == "none", "there is no side network called '", side, "', needed none");
+  return network;
+}
+
+}  // namespace
+
+ModelOptions model_options(const ModelChoice& c, int64_t examples) {
+  return {examples, c.channels, c.height,          c.width_px, c.classes,
+          c.width,  c.norm,     c.label_smoothing, c.variants};
+}
+
+ModelSource find_source(const ModelChoice& choice, const std::string& file) {
+  const std::string name = !file.empty()               ? file
+                           : is_onnx_file(choice.name) ? converted_onnx(choice.name)
+                                                       : choice.name;
+  if (!is_network_file(name)) return {find_model(name), std::nullopt, {}};
+  Network network = read_network(name);
+  return {model_of(network), std::move(network), name};
+}
+
+Network network_of(const ModelSource& source, const ModelChoice& choice) {
+  if (source.network) return beside(with_classes(*source.network, choice.classes), choice.side);
+  const ModelOptions options = model_options(choice, choice.batch);
+  return beside(network_of(build_model(source.model, options), options), choice.side);
+}
+
+BuiltModel build(const ModelSource& source, const ModelChoice& choice, int64_t examples) {
+  const ModelOptions options = model_options(choice, examples);
+  BuiltModel built;
+  if (source.network || choice.side != "none") {
+    const Network network = network_of(source, choice);
+    for (const NetworkParameter& p : network.parameters) {
+      if (p.fresh) built.fresh.push_back(p.name);
+    }
+    built.forward = build_model(model_of(network), options);
+  } else {
+    built.forward = build_model(source.model, options);
+  }
+  if (choice.train != "all") {
+    built.forward = with_trained(std::move(built.forward), choice.train, built.fresh);
+  }
+  return built;
+}
+
+}  // namespace thimble
