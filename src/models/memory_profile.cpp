@@ -1,7 +1,7 @@
 #include "models/memory_profile.h"
 
 #include <algorithm>
-#include <map>
+#include <array>
 
 #include "ops/core/op.h"
 
@@ -35,8 +35,9 @@ class Counter {
     examples_ = graph.tensor(images).shape[0];
     std::set<TensorId> reached;  // by gradients on the way back: made behind a trained weight
     for (const Node& node : graph.nodes) {
+      if (makes_weights(node)) continue;
       const bool behind = std::any_of(node.inputs.begin(), node.inputs.end(), [&](TensorId t) {
-        return t != kNoTensor && (reached.contains(t) || graph.tensor(t).trainable);
+        return t != kNoTensor && (reached.contains(t) || is_trained(t));
       });
       if (!behind) continue;
       reached.insert(node.outputs.begin(), node.outputs.end());
@@ -45,6 +46,7 @@ class Counter {
   }
 
   void count(const Node& node, BlockMemory& block) {
+    if (made_.contains(node.outputs[0])) return;
     switch (kind_of(node)) {
       case Kind::layer:
         add(block, bytes_of(node.inputs[0]) + bytes_of(node.outputs[0]) / groups_of(node),
@@ -73,6 +75,23 @@ class Counter {
     return def.elementwise && one_in_one_out ? Kind::activation : Kind::other;
   }
 
+  // Of nothing but weights: one that is written out, or standardised.
+  bool makes_weights(const Node& node) {
+    bool trained = false;
+    for (TensorId t : node.inputs) {
+      if (t == kNoTensor) continue;
+      const bool is_weight = is_persistent(graph_.tensor(t).role) || made_.contains(t);
+      if (!is_weight || graph_.tensor(t).role == Role::data) return false;
+      trained |= is_trained(t);
+    }
+    for (TensorId t : node.outputs) made_[t] = trained;
+    return true;
+  }
+  bool is_trained(TensorId t) const {
+    const auto it = made_.find(t);
+    return it != made_.end() ? it->second : graph_.tensor(t).trainable;
+  }
+
   void activation(BlockMemory& block, const std::string& name, const Node& node) {
     const int64_t bytes = bytes_of(node.outputs[0]);
     const int64_t kept = keeps_a_bit(name) ? bytes / kNumberBytes / 8 : bytes;
@@ -94,12 +113,12 @@ class Counter {
   }
   bool trains(const Node& node, const std::string& port) const {
     const size_t i = port_of(find_op(node.op), port);
-    return i < node.inputs.size() && node.inputs[i] != kNoTensor &&
-           graph_.tensor(node.inputs[i]).trainable;
+    return i < node.inputs.size() && node.inputs[i] != kNoTensor && is_trained(node.inputs[i]);
   }
 
   const Graph& graph_;
   int64_t examples_ = 1;
+  std::map<TensorId, bool> made_;  // of weights alone; whether one of those is trained
   bool passes_activations_ = false;
   int64_t kept_ = 0;
 };
@@ -113,6 +132,7 @@ std::vector<LayerGroup> layer_groups(const Network& backbone) {
   const auto add = [&](const std::string& name, bool is_block, size_t last) {
     LayerGroup group = {name, is_block, {}};
     for (; next < last; ++next) group.layers.insert(backbone.layers[next].name);
+    if (is_block) group.beside = str_cat("side.", name, ".");
     if (!group.layers.empty()) groups.push_back(std::move(group));
   };
   if (!blocks.empty()) add("stem", false, blocks.front().first);
@@ -121,27 +141,41 @@ std::vector<LayerGroup> layer_groups(const Network& backbone) {
   return groups;
 }
 
-MemoryProfile memory_profile(const Graph& forward, const std::vector<LayerGroup>& groups) {
-  std::map<std::string, size_t> group_of;
-  MemoryProfile profile;
-  for (const LayerGroup& group : groups) {
-    for (const std::string& layer : group.layers) group_of[layer] = profile.blocks.size();
-    profile.blocks.push_back({group.name, group.is_block});
+GroupOfLayer::GroupOfLayer(const std::vector<LayerGroup>& groups) {
+  for (size_t g = 0; g < groups.size(); ++g) {
+    for (const std::string& layer : groups[g].layers) groups_[layer] = g;
+    if (!groups[g].beside.empty()) beside_.emplace_back(groups[g].beside, g);
   }
+}
+
+GroupOfLayer::Place GroupOfLayer::operator()(const std::string& layer) const {
+  for (const auto& [prefix, group] : beside_) {
+    if (layer.starts_with(prefix)) return {group, true};
+  }
+  const auto it = groups_.find(layer);
+  return it != groups_.end() ? Place{it->second, false} : Place{};
+}
+
+MemoryProfile memory_profile(const Graph& forward, const std::vector<LayerGroup>& groups) {
   ensure(!groups.empty(), "no layers to profile");
-  Counter counter(forward);
+  const GroupOfLayer group_of(groups);
+  std::vector<std::array<std::vector<const Node*>, 2>> nodes(groups.size());  // own, beside
   size_t at = 0;
   for (const Node& node : forward.nodes) {
-    const auto it = group_of.find(node.name);
-    if (it != group_of.end()) at = it->second;
-    counter.count(node, profile.blocks[at]);
+    const auto place = group_of(node.name);
+    if (place.group && !place.beside) at = *place.group;
+    nodes[place.group.value_or(at)][place.beside ? 1 : 0].push_back(&node);
+  }
+  MemoryProfile profile;
+  Counter counter(forward);
+  for (size_t g = 0; g < groups.size(); ++g) {
+    profile.blocks.push_back({groups[g].name, groups[g].is_block, 0, counter.kept_bytes()});
+    for (const auto& some : nodes[g]) {
+      for (const Node* node : some) counter.count(*node, profile.blocks.back());
+    }
+    profile.peak_bytes = std::max(profile.peak_bytes, profile.blocks.back().peak_bytes);
   }
   profile.cumulative_bytes = counter.kept_bytes();
-  int64_t kept = 0;
-  for (BlockMemory& block : profile.blocks) {  // one that only reshapes keeps what came before
-    kept = block.cumulative_bytes = std::max(kept, block.cumulative_bytes);
-    profile.peak_bytes = std::max(profile.peak_bytes, block.peak_bytes);
-  }
   for (const Tensor& tensor : forward.tensors) {
     if (tensor.role != Role::weight) continue;
     const int64_t count = (tensor.dense.rank() > 0 ? tensor.dense : tensor.shape).elements();

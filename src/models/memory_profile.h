@@ -1,7 +1,10 @@
 #pragma once
 
+#include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "models/network_blocks.h"
@@ -13,11 +16,28 @@ struct LayerGroup {
   std::string name;
   bool is_block = true;          // false: the stem before the first block, the head behind the last
   std::set<std::string> layers;  // their names
+  std::string beside = {};       // what names begin with of a network beside it; empty: none
 };
 
 // The blocks of a backbone with stem and head around them: each layer in one, in their order. Pools
-// between blocks are the next one's.
+// between blocks are the next one's. What stands beside a block is called "side.<block>...".
 std::vector<LayerGroup> layer_groups(const Network& backbone);
+
+// Where a layer belongs.
+class GroupOfLayer {
+ public:
+  explicit GroupOfLayer(const std::vector<LayerGroup>& groups);
+
+  struct Place {
+    std::optional<size_t> group = {};  // nothing: none has it
+    bool beside = false;
+  };
+  Place operator()(const std::string& layer) const;
+
+ private:
+  std::map<std::string, size_t> groups_;                // by layer
+  std::vector<std::pair<std::string, size_t>> beside_;  // by what names begin with
+};
 
 // Activation memory of a block, of one example, in bytes: equations 2, 5 and 6 of "Efficient
 // On-device Transfer Learning using Activation Memory Reduction" (FMEC 2023).
@@ -55,8 +75,8 @@ struct MemoryProfile {
 //   where
 //     any activation is passed on the way back, one bit for each number behind every relu, relu6
 //     and leaky_relu, and what goes into every other activation, as the paper's profiler does.
-// A layer in none of `groups`, as those of a network beside the backbone, counts with the layer
-// before it. thimble's own plans keep less, and more at a time: see `planned_memory`.
+// A module beside a block runs behind the block's own layers, wherever it stands in the graph. Any
+// other layer that is in none of `groups` counts with the one before it.
 MemoryProfile memory_profile(const Graph& forward, const std::vector<LayerGroup>& groups);
 
 }  // namespace thimble
