@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/unnamed_file.h"
 
 namespace thimble {
 namespace {
@@ -19,18 +19,6 @@ constexpr int64_t kPieceBytes = 4 * kMiB;
 constexpr int64_t kBlockBytes = 4096;  // pages begin at blocks of the device
 
 size_t index(int64_t i) { return static_cast<size_t>(i); }
-
-// A file without a name; where the file system cannot do that, with one for a moment.
-int open_unnamed(const std::string& folder) {
-#ifdef O_TMPFILE
-  const int file = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (file >= 0) return file;
-#endif
-  std::string name = folder + "/.thimble-pages-XXXXXX";
-  const int named = ::mkostemp(name.data(), O_CLOEXEC);
-  if (named >= 0) ::unlink(name.c_str());
-  return named;
-}
 
 // errno, or 0. Beyond the limit of the shell the system would send a signal instead.
 int take_room(int file, int64_t bytes) {

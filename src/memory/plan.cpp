@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/bytes.h"
 #include "memory/place.h"
@@ -46,6 +47,7 @@ class Planner {
       }
       plan_.blocks.push_back({p.name, p.bytes, {0, steps}, p.category, p.offset});
       plan_.persistent_bytes = std::max(plan_.persistent_bytes, p.offset + p.bytes);
+      if (p.constant) plan_.constant_bytes = std::max(plan_.constant_bytes, p.offset + p.bytes);
     }
     first_transient_ = plan_.blocks.size();
   }
@@ -126,26 +128,49 @@ class Planner {
 
 }  // namespace
 
+namespace {
+
+// Names of persistent tensors that a step writes.
+std::unordered_set<std::string_view> written_by(const std::vector<const Schedule*>& schedules) {
+  std::unordered_set<std::string_view> names;
+  for (const Schedule* schedule : schedules) {
+    for (const Step& step : schedule->steps) {
+      for (BufferId b : step.outputs) {
+        if (b != kNoBuffer && schedule->buffer(b).persistent)
+          names.insert(schedule->buffer(b).name);
+      }
+    }
+  }
+  return names;
+}
+
+}  // namespace
+
 std::vector<PersistentBlock> place_persistent(const std::vector<const Schedule*>& schedules,
                                               const std::vector<Reservation>& reservations) {
   std::vector<PersistentBlock> placed;
   int64_t offset = 0;
-  const auto add = [&](const std::string& name, int64_t bytes, Category category) {
+  const auto add = [&](const std::string& name, int64_t bytes, Category category, bool constant) {
     const auto same = std::find_if(placed.begin(), placed.end(),
                                    [&](const PersistentBlock& p) { return p.name == name; });
     if (same != placed.end()) {
       ensure(same->bytes == round_up(bytes, kAlignment), "two programs disagree about ", name);
       return;
     }
-    placed.push_back({name, round_up(bytes, kAlignment), offset, category});
+    placed.push_back({name, round_up(bytes, kAlignment), offset, category, constant});
     offset += placed.back().bytes;
   };
-  for (const Schedule* schedule : schedules) {
-    for (const Buffer& b : schedule->buffers) {
-      if (b.persistent && b.page == kNoPage) add(b.name, b.bytes, b.category);
+  const auto written = written_by(schedules);
+  for (const bool constant : {true, false}) {
+    for (const Schedule* schedule : schedules) {
+      for (const Buffer& b : schedule->buffers) {
+        const bool stays = b.category == Category::weights && !written.contains(b.name);
+        const bool here = b.persistent && b.page == kNoPage && stays == constant;
+        if (here) add(b.name, b.bytes, b.category, constant);
+      }
     }
   }
-  for (const Reservation& r : reservations) add(r.name, r.bytes, r.category);
+  for (const Reservation& r : reservations) add(r.name, r.bytes, r.category, false);
   return placed;
 }
 

@@ -35,6 +35,7 @@ struct MemoryPlan {
   std::vector<int32_t> block_of_buffer;   // -1: never touched
   std::vector<int32_t> block_of_scratch;  // by step; -1: none
   int64_t persistent_bytes = 0;
+  int64_t constant_bytes = 0;  // of these the first, which no step writes
   int64_t arena_bytes = 0;
   int64_t lower_bound_bytes = 0;  // largest sum of live bytes over the steps
   int32_t peak_step = 0;          // where that happens
@@ -47,12 +48,14 @@ struct Reservation {
   Category category = Category::data;
 };
 
-// A place at the bottom of the arena, by name: schedules that share an arena agree on these.
+// A place at the bottom of the arena, by name: schedules that share an arena agree on these. What
+// no step writes comes first.
 struct PersistentBlock {
   std::string name;
   int64_t bytes = 0;
   int64_t offset = 0;
   Category category = Category::weights;
+  bool constant = false;  // a weight or statistic that no step writes
 };
 std::vector<PersistentBlock> place_persistent(const std::vector<const Schedule*>& schedules,
                                               const std::vector<Reservation>& reservations);

@@ -1,15 +1,34 @@
 #include "runtime/arena.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/unnamed_file.h"
 
 namespace thimble {
+namespace {
 
-Arena::Arena(int64_t bytes) : bytes_(bytes), mapped_bytes_(round_up(bytes, 4096)) {
+constexpr int64_t kPageBytes = 4096;
+
+bool write_all(int file, const std::byte* from, int64_t bytes) {
+  while (bytes > 0) {
+    const ssize_t put = ::write(file, from, static_cast<size_t>(bytes));
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) return false;
+    from += put;
+    bytes -= put;
+  }
+  return true;
+}
+
+}  // namespace
+
+Arena::Arena(int64_t bytes) : bytes_(bytes), mapped_bytes_(round_up(bytes, kPageBytes)) {
   if (bytes == 0) return;
   void* p = mmap(nullptr, static_cast<size_t>(mapped_bytes_), PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -23,6 +42,20 @@ Arena::Arena(int64_t bytes) : bytes_(bytes), mapped_bytes_(round_up(bytes, 4096)
 
 Arena::~Arena() {
   if (data_ != nullptr) munmap(data_, static_cast<size_t>(mapped_bytes_));
+}
+
+void Arena::map_constant(int64_t bytes, const std::string& folder) {
+  const int64_t whole = bytes / kPageBytes * kPageBytes;
+  if (whole == 0) return;
+  const int file = open_unnamed(folder);
+  // Pages that are not yet on the device could not be dropped.
+  const bool mapped = file >= 0 && write_all(file, data_, whole) && ::fsync(file) == 0 &&
+                      mmap(data_, static_cast<size_t>(whole), PROT_READ, MAP_PRIVATE | MAP_FIXED,
+                           file, 0) != MAP_FAILED;
+  const int reason = errno;
+  if (file >= 0) ::close(file);
+  require(mapped, folder, ": cannot keep ", format_bytes(whole),
+          " of frozen weights in a file: ", std::strerror(reason));
 }
 
 }  // namespace thimble

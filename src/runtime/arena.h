@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace thimble {
 
@@ -13,6 +14,11 @@ class Arena {
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
+
+  // From now on the first whole pages of these bytes are those of a file without a name in
+  // `folder`, read-only: the system may drop them and read them again. Writing there ends the
+  // process. Throws UserError when the file cannot be made.
+  void map_constant(int64_t bytes, const std::string& folder);
 
   std::byte* data() const { return data_; }
   int64_t bytes() const { return bytes_; }

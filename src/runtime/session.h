@@ -19,6 +19,10 @@ class Session {
   Session(const Setup& setup, const Plan& plan);
 
   WeightStore& weights() { return weights_; }
+  // Once they have their values: what no step writes lies in a file of this folder from now on.
+  void map_constant(const std::string& folder) {
+    arena_.map_constant(main_.memory.constant_bytes, folder);
+  }
 
   // A loader that fills this session's batch slots; one at a time.
   std::unique_ptr<BatchLoader> open_loader(bool training);
