@@ -5,6 +5,9 @@ install(TARGETS thimble EXPORT thimble ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDI
 if(THIMBLE_CLI)
   install(TARGETS thimble_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+if(THIMBLE_ONNX)
+  install(TARGETS thimble_onnx_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
 install(DIRECTORY include/thimble DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT thimble NAMESPACE thimble:: FILE thimble-targets.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/thimble)

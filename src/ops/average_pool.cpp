@@ -8,7 +8,7 @@
 namespace thimble {
 namespace {
 
-// What a window's sum is divided by: all its places, or those inside the image.
+// What a window's sum is divided by: its places inside the padded image, or those inside the image.
 struct Divisor {
   const PoolGeometry& g;
   bool include_pad;
@@ -16,9 +16,13 @@ struct Divisor {
   Divisor(const PoolGeometry& geometry, const Attributes& a)
       : g(geometry), include_pad(a.integer("count_include_pad") != 0) {}
 
-  int64_t rows(int64_t y) const { return include_pad ? g.r : g.last_row(y) - g.first_row(y); }
+  int64_t rows(int64_t y) const {
+    if (!include_pad) return g.last_row(y) - g.first_row(y);
+    return std::min(g.r, g.h + g.bottom - g.row(y, 0));
+  }
   int64_t columns(int64_t x) const {
-    return include_pad ? g.s : g.last_column(x) - g.first_column(x);
+    if (!include_pad) return g.last_column(x) - g.first_column(x);
+    return std::min(g.s, g.w + g.right - g.column(x, 0));
   }
 };
 

@@ -170,7 +170,7 @@ struct InverseKernel {
 struct Backward {
   template <class T>
   static void run(const OpCall& call) {
-    const Planes planes(call.in_shape(0));
+    const Planes planes(call.in_shape(1));
     parallel_for(planes.c, 1, [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) channel<T>(call, planes, c);
     });
@@ -194,7 +194,7 @@ struct Backward {
       const T g = upstream(i, affine);
       if (diff_addend != nullptr) diff_addend[i] = g;
       sum_g += Sum(g);
-      sum_gx += Sum(g) * (Sum(src[i]) - Sum(mean));
+      if (src != nullptr) sum_gx += Sum(g) * (Sum(src[i]) - Sum(mean));
     });
     if (call.has_output(2)) {
       const T diff = T(sum_gx * Sum(inv_std));
@@ -208,7 +208,8 @@ struct Backward {
     const T slope = training ? T(sum_gx * Sum(inv_std) * Sum(inv_std) / count) : T(0);
     each(planes, c, [&](int64_t i) {
       const T g = diff_addend != nullptr ? diff_addend[i] : upstream(i, affine);
-      diff_src[i] = affine.scale * (g - mean_g - (src[i] - mean) * slope);
+      diff_src[i] =
+          training ? affine.scale * (g - mean_g - (src[i] - mean) * slope) : affine.scale * g;
     });
   }
 };
@@ -249,7 +250,7 @@ std::vector<Parameter> parameters(const OpShapes& s) {
 }
 
 Saves saves(const OpShapes& s) {
-  Saves saved = normalisation_saves("batch_norm", s);
+  Saves saved = normalisation_saves("batch_norm", s, !is_training(s.attributes));
   auto& statistics = is_training(s.attributes) ? saved.outputs : saved.inputs;
   const size_t first = is_training(s.attributes) ? 1 : 4;
   statistics.insert(statistics.end(), {first, first + 1});
@@ -259,7 +260,7 @@ Saves saves(const OpShapes& s) {
 void gradient(GradientBuilder& g) {
   const bool training = is_training(g.attributes());
   normalisation_gradient("batch_norm", g, training ? g.output(1) : g.input(4),
-                         training ? g.output(2) : g.input(5));
+                         training ? g.output(2) : g.input(5), !training);
 }
 
 OpDef replay() {
@@ -339,7 +340,7 @@ OpDef backward() {
   def.summary = "gradient of batch_norm; works with the sum of two diff_dst";
   def.attributes = attribute_specs();
   define_normalisation_backward(def);  // frozen: mean and inv_std are the running mean and variance
-  def.flops = [](const OpShapes& s) { return 10 * s.inputs[0].elements(); };
+  def.flops = [](const OpShapes& s) { return 10 * s.inputs[1].elements(); };
   def.kernels = portable_kernels<Backward>();
   return def;
 }

@@ -111,10 +111,14 @@ std::vector<Parameter> parameters(const OpShapes& s) {
 }
 
 void gradient(GradientBuilder& g) {
-  if (g.wants(1) || g.wants(2)) {
+  if (!g.wants(1) && g.wants(2)) {
+    // Of the bias alone: src need not be kept.
+    g.set_diff_input(2, g.emit("channel_sum", {g.diff_output()})[0]);
+  }
+  if (g.wants(1)) {
     const auto diffs = g.emit("linear_backward_weights", {g.input(0), g.diff_output()},
                               g.attributes(), {true, g.wants(2)});
-    if (g.wants(1)) g.set_diff_input(1, diffs[0]);
+    g.set_diff_input(1, diffs[0]);
     if (g.wants(2)) g.set_diff_input(2, diffs[1]);
   }
   if (g.wants(0)) {

@@ -1,15 +1,43 @@
 #include "transforms/masks.h"
 
+#include <algorithm>
+
 #include "ops/core/builder.h"
 #include "transforms/core/technique.h"
 
 namespace thimble {
+namespace {
+
+// Nodes that have a backward one: something trained lies at or before them.
+std::vector<bool> have_gradients(const Graph& graph) {
+  std::vector<bool> trained(graph.tensors.size()), has;
+  for (size_t t = 0; t < trained.size(); ++t) trained[t] = graph.tensors[t].trainable;
+  for (const Node& node : graph.nodes) {
+    has.push_back(std::any_of(node.inputs.begin(), node.inputs.end(), [&](TensorId t) {
+      return t != kNoTensor && trained[static_cast<size_t>(t)];
+    }));
+    for (TensorId t : node.outputs) {
+      if (has.back() && t != kNoTensor) trained[static_cast<size_t>(t)] = true;
+    }
+  }
+  return has;
+}
+
+// A norm with given statistics and a scale that is not trained: backward does not read src.
+bool is_fixed(const Graph& graph, const Node& node) {
+  return node.attributes.has("training") && node.attributes.integer("training") == 0 &&
+         !graph.tensor(node.inputs[2]).trainable;
+}
+
+}  // namespace
 
 Graph use_masks(const Graph& forward) {
   Graph graph = forward;
-  for (Node& node : graph.nodes) {
-    if (!node.attributes.has("mask")) continue;
-    node.attributes.set("mask", int64_t{1});
+  const std::vector<bool> has_gradient = have_gradients(graph);
+  for (size_t n = 0; n < graph.nodes.size(); ++n) {
+    Node& node = graph.nodes[n];
+    if (!node.attributes.has("mask") || !has_gradient[n]) continue;
+    node.attributes.set("mask", int64_t{is_fixed(graph, node) ? 2 : 1});
     const OpDef& def = find_op(node.op);
     const std::vector<TensorSpec> specs = def.infer(shapes_of(graph, node));
     node.outputs.resize(specs.size(), kNoTensor);

@@ -42,6 +42,38 @@ TEST(AveragePool, DividesByThePlacesOfTheWindowOrByThoseInsideTheImage) {
   expect_near(pooled(0), {1, 6, 6.25, 4, 16.0 / 3, 14.0 / 3}, 1e-15, "inside the image");
 }
 
+Attributes up_to_the_edge(Attributes a) {
+  a.set("ceil_mode", int64_t{1});
+  return a;
+}
+
+TEST(AveragePool, HoldsItsContractWhereWindowsReachOverTheEdge) {
+  for (int64_t count_include_pad : {0, 1}) {
+    check_op(
+        "average_pool",
+        {{.inputs = {f32({2, 3, 8, 6})},
+          .attributes = up_to_the_edge(window({3, 3}, {2, 2}, {0, 0, 0, 0}, count_include_pad))},
+         {.inputs = {f32({2, 19, 6, 5})},
+          .attributes = up_to_the_edge(window({3, 2}, {2, 3}, {1, 0, 1, 1}, count_include_pad))},
+         {.inputs = {f32({1, 16, 4, 4})},
+          .attributes = up_to_the_edge(window({3, 3}, {2, 2}, {1, 1, 1, 1}, count_include_pad))}});
+  }
+}
+
+// torch 1.13's F.avg_pool2d(x, 3, 2, 1, ceil_mode=True), with and without the padding counted.
+TEST(AveragePool, CountsNoPlacesBehindThePadding) {
+  std::vector<double> pixels;
+  for (int i = 1; i <= 16; ++i) pixels.push_back(i);
+  const auto pooled = [&](int64_t count_include_pad) {
+    return run_op(
+        "average_pool",
+        {.inputs = {f32({1, 1, 4, 4}, exactly(pixels))},
+         .attributes = up_to_the_edge(window({3, 3}, {2, 2}, {1, 1, 1, 1}, count_include_pad))})[0];
+  };
+  expect_near(pooled(1), {14.0 / 9, 10.0 / 3, 2, 19.0 / 3, 11, 6, 4.5, 7.5, 4}, 1e-15, "padding");
+  expect_near(pooled(0), {3.5, 5, 6, 9.5, 11, 12, 13.5, 15, 16}, 1e-15, "image");
+}
+
 TEST(AveragePool, NamesWhatDoesNotFit) {
   const auto infer = [](const Shape& src, const Attributes& a) {
     op_graph("average_pool", {.inputs = {f32(src)}, .attributes = a});

@@ -36,6 +36,29 @@ TEST(BatchNorm, HoldsItsContract) {
   }
 }
 
+// Frozen, and gamma as well: backward does not read src.
+TEST(BatchNorm, HoldsItsContractWithAFixedScale) {
+  const auto fixed = [](const Shape& src, bool addend, bool beta) {
+    std::vector<TestInput> all = inputs(src, addend);
+    all[2].wanted = false;
+    all[3].wanted = beta;
+    return all;
+  };
+  for (const char* activation : {"none", "relu", "relu6", "leaky_relu"}) {
+    for (int64_t mask : {0, 1, 2}) {
+      for (bool addend : {false, true}) {
+        SCOPED_TRACE(str_cat(activation, ", mask ", mask, addend ? ", addend" : ""));
+        const Attributes a = {kFrozen, act(activation), {"mask", mask}};
+        check_op("batch_norm",
+                 {{.inputs = fixed({2, 3, 3, 5}, addend, true), .attributes = a},
+                  {.inputs = fixed({3, 19, 2, 4}, addend, true), .attributes = a, .seed_parts = 2},
+                  {.inputs = fixed({2, 19, 3, 5}, addend, false), .attributes = a},
+                  {.inputs = fixed({4, 5}, addend, true), .attributes = a}});
+      }
+    }
+  }
+}
+
 // Planes of 15 pixels do not fill their mask bytes; 19 channels do not fill their lanes.
 TEST(BatchNorm, HoldsItsContractWithAMask) {
   const Attributes::Entry mask = {"mask", int64_t{1}};
@@ -176,6 +199,8 @@ TEST(BatchNorm, SavesTheOutputOnlyForAnActivatedSum) {
   EXPECT_EQ(saved(true, {}), "src, gamma, beta, mean, inv_std");
   EXPECT_EQ(saved(true, {act("relu")}), "src, gamma, beta, dst, mean, inv_std");
   EXPECT_EQ(saved(false, {kFrozen}), "src, gamma, beta, running_mean, running_var");
+  EXPECT_EQ(saved(false, {kFrozen, act("relu")}),
+            "src, gamma, beta, running_mean, running_var, dst");
   EXPECT_EQ(saved(true, {kFrozen, act("relu6")}),
             "src, gamma, beta, running_mean, running_var, dst");
   EXPECT_EQ(saved(true, {act("relu"), {"mask", int64_t{1}}}),
@@ -226,6 +251,22 @@ TEST(BatchNorm, BackwardSumsTwoGradientsItself) {
   EXPECT_NE(two.inputs[1], kNoTensor);
   EXPECT_NE(two.inputs[2], kNoTensor);
   EXPECT_EQ(backward_node(false, {}, 1, {"in0"}).inputs[2], kNoTensor);
+}
+
+TEST(BatchNorm, BackwardOfAFixedScaleReadsWhatWasCutOffAndNotSrc) {
+  const Attributes frozen = {kFrozen, act("relu6")};
+  Attributes masked = frozen;
+  masked.set("mask", int64_t{2});
+  const Node by_dst = backward_node(false, frozen, 1, {"in0", "in3"});
+  EXPECT_EQ(by_dst.inputs[0], kNoTensor);
+  EXPECT_NE(by_dst.inputs[7], kNoTensor);
+  const Node by_mask = backward_node(false, masked, 1, {"in0", "in3"});
+  EXPECT_EQ(by_mask.inputs[0], kNoTensor);
+  EXPECT_EQ(by_mask.inputs[7], kNoTensor);
+  EXPECT_NE(by_mask.inputs[8], kNoTensor);
+  EXPECT_EQ(backward_node(false, {kFrozen}, 1, {"in0", "in3"}).inputs.size(), 7u);
+  EXPECT_NE(backward_node(false, frozen, 1, {"in0", "in2"}).inputs[0], kNoTensor);
+  EXPECT_NE(backward_node(false, {act("relu6")}, 1, {"in0", "in3"}).inputs[0], kNoTensor);
 }
 
 TEST(BatchNorm, OwnsParametersWithTheirFirstValues) {

@@ -39,6 +39,15 @@ TEST(Conv2d, HoldsItsContractWithStrideAndDilation) {
       });
 }
 
+// Of the bias alone: by other kernels, which read no image.
+TEST(Conv2d, HoldsItsContractWithItsBiasAlone) {
+  check_op("conv2d", {{.inputs = {constant({2, 3, 5, 4}), constant({7, 3, 3, 3}), f32({7})},
+                       .attributes = conv(7, 3, {kSame, kBias})},
+                      {.inputs = {f32({1, 16, 6, 6}), constant({32, 16, 1, 1}), f32({32})},
+                       .attributes = conv(32, 1, {kBias}),
+                       .seed_parts = 2}});
+}
+
 TEST(Conv2d, HoldsItsContractWithAsymmetricPadding) {
   check_op("conv2d",
            {

@@ -30,6 +30,35 @@ TEST(MaxPool, HoldsItsContract) {
             {.inputs = {f32({1, 3, 20, 21}, distinct())}, .attributes = window({7, 7}, {1, 1})}});
 }
 
+Attributes up_to_the_edge(Attributes a) {
+  a.set("ceil_mode", int64_t{1});
+  return a;
+}
+
+TEST(MaxPool, HoldsItsContractWhereWindowsReachOverTheEdge) {
+  check_op("max_pool", {{.inputs = {f32({2, 3, 8, 6}, distinct())},
+                         .attributes = up_to_the_edge(window({3, 3}, {2, 2}))},
+                        {.inputs = {f32({2, 19, 6, 5}, distinct())},
+                         .attributes = up_to_the_edge(window({3, 2}, {2, 3}, {1, 0, 1, 1}))},
+                        {.inputs = {f32({1, 16, 5, 5}, distinct())},
+                         .attributes = up_to_the_edge(window({2, 2}, {2, 2}))}});
+}
+
+// torch 1.13: F.max_pool2d(torch.zeros(1, 1, h, w), kernel, stride, padding, ceil_mode=True).
+TEST(MaxPool, TakesALastWindowThatBeginsInTheImage) {
+  const auto side = [](int64_t in, int64_t kernel, int64_t stride, int64_t pad) {
+    const OpCase c = {.inputs = {f32({1, 1, in, in})},
+                      .attributes = up_to_the_edge(
+                          window({kernel, kernel}, {stride, stride}, {pad, pad, pad, pad}))};
+    return output_shape("max_pool", c)[2];
+  };
+  EXPECT_EQ(side(112, 3, 2, 0), 56);
+  EXPECT_EQ(side(5, 2, 2, 0), 3);
+  EXPECT_EQ(side(4, 2, 2, 1), 3);
+  EXPECT_EQ(side(4, 1, 2, 0), 2);  // a third would begin behind the image
+  EXPECT_EQ(side(7, 3, 2, 1), 4);
+}
+
 // The image of torch 1.13's F.max_pool2d(x, 3, 2, 1).
 TEST(MaxPool, ReturnsMaximaAndTheirPlacesInTheWindow) {
   const auto out =

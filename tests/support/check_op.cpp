@@ -136,6 +136,11 @@ void check_f32(const Graph& graph, const Values& values, double tolerance) {
   }
 }
 
+// A pair stands for where both have as many elements: a factor may be one for each plane.
+bool alike(const Graph& graph, TensorId in, TensorId out) {
+  return graph.tensor(in).shape.elements() == graph.tensor(out).shape.elements();
+}
+
 // Pairs that can hold at once: no input and no output twice.
 bool compatible(std::span<const InPlacePair> pairs) {
   std::set<size_t> inputs, outputs;
@@ -149,7 +154,8 @@ void check_in_place(const Graph& graph, const Values& values, size_t n) {
   std::vector<InPlacePair> possible;
   for (const InPlacePair& p : find_op(node.op).in_place) {
     if (p.input < node.inputs.size() && node.inputs[p.input] != kNoTensor &&
-        p.output < node.outputs.size() && node.outputs[p.output] != kNoTensor) {
+        p.output < node.outputs.size() && node.outputs[p.output] != kNoTensor &&
+        alike(graph, node.inputs[p.input], node.outputs[p.output])) {
       possible.push_back(p);
     }
   }

@@ -50,7 +50,7 @@ KernelChoice forward_choice(const Context& c, const vector::View& v, size_t mask
 
 KernelChoice backward_choice(const Context& c, const vector::View& v) {
   KernelChoice choice = plain_choice(c);
-  const Layout layout = normalised_layout(c, c.in(0));
+  const Layout layout = normalised_layout(c, c.in(1));
   for (size_t i : {size_t{0}, size_t{1}, size_t{2}, size_t{7}}) {
     if (c.has(i)) choice.inputs[i] = layout;
   }

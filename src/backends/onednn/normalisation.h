@@ -25,7 +25,9 @@ KernelChoice backward_choice(const Context& c, const vector::View& v);
 template <class S>
 vector::NormBackward<S> with_addresses(vector::NormBackward<S> args, const KernelBuffers& b) {
   const auto in = [&](size_t i) { return i < b.inputs.size() ? b.inputs[i] : nullptr; };
-  args.src = static_cast<S*>(in(0));
+  // What stands in for an absent src is read, but makes nothing: that of a frozen norm, whose
+  // diff_gamma nobody wants.
+  args.src = static_cast<S*>(in(0) != nullptr ? in(0) : in(1));
   args.diff_dst = static_cast<S*>(in(1));
   args.diff_dst_2 = static_cast<S*>(in(2));
   args.gamma = static_cast<float*>(in(3));

@@ -9,7 +9,7 @@
 namespace thimble {
 
 // What differs between activation functions. `F` is constructed from the node's attributes and has
-//   T operator()(T x) const      the function, with f(0) = 0
+//   T operator()(T x) const      the function
 //   T slope(T saved) const       its derivative at the saved value
 // each a template over the scalar; constrain T to real types where C++ has no complex version.
 struct ActivationSpec {
@@ -18,6 +18,7 @@ struct ActivationSpec {
   std::string onnx;
   std::vector<AttributeSpec> attributes = {};
   bool saves_output = false;  // the slope is a function of the output (ReLU): free to keep
+  bool keeps_zero = true;     // f(0) = 0: it runs on every layout (OpDef::elementwise)
   std::function<Inverse(const Graph&, const Node&, size_t)> inverse = {};
   std::function<double(const Graph&, const Node&, const std::vector<double>&)> power = {};
   std::function<void(const Attributes&)> check = {};  // throws UserError on bad attributes
@@ -76,7 +77,7 @@ void define_activation(OpTable& table, const ActivationSpec& spec) {
   forward.in_place = {{0, 0}};
   forward.inverse = spec.inverse;
   forward.power = spec.power;
-  forward.elementwise = true;
+  forward.elementwise = spec.keeps_zero;
   forward.spatial = [](const Attributes&) {
     return Spatial{Spatial::Kind::pointwise, {}, {}, {}, {}};
   };

@@ -30,10 +30,6 @@ bool makes_mask(const std::string& op, const Attributes& a, bool has_addend) {
   return activation_of(op, a) != Activation::none && (mask == 2 || (mask == 1 && has_addend));
 }
 
-bool saves_activation(const std::string& op, const OpShapes& s) {
-  return s.has(1) && activation_of(op, s.attributes) != Activation::none;
-}
-
 void check_normalised(const std::string& op, const OpShapes& s, size_t parameters) {
   const Shape& src = s.inputs[0];
   require(src.rank() == 4 || src.rank() == 2, op, ": src must be (N, C, H, W) or (N, C), got ",
@@ -54,15 +50,16 @@ TensorSpec mask_spec(const std::string& op, const OpShapes& s) {
   return {made ? Shape{planes.n, planes.c, planes.mask_row()} : Shape{}, ElementType::u8};
 }
 
-Saves normalisation_saves(const std::string& op, const OpShapes& s) {
+Saves normalisation_saves(const std::string& op, const OpShapes& s, bool frozen) {
   Saves saved{{0, 2, 3}, {}};
   const bool mask = makes_mask(op, s.attributes, s.has(1));
-  if (mask || saves_activation(op, s)) saved.outputs.push_back(mask ? 3 : 0);
+  const bool activated = activation_of(op, s.attributes) != Activation::none;
+  if (activated && (mask || s.has(1) || frozen)) saved.outputs.push_back(mask ? 3 : 0);
   return saved;
 }
 
 void normalisation_gradient(const std::string& op, GradientBuilder& g, TensorId mean,
-                            TensorId inv_std) {
+                            TensorId inv_std, bool frozen) {
   std::vector<TensorId> parts = g.diff_output_parts();
   if (parts.empty()) return;
   while (parts.size() > 2) {
@@ -77,11 +74,17 @@ void normalisation_gradient(const std::string& op, GradientBuilder& g, TensorId 
   const std::vector<bool> wanted = {g.wants(0), makes_diff_addend, g.wants(2), g.wants(3)};
   if (std::find(wanted.begin(), wanted.end(), true) == wanted.end()) return;
 
-  std::vector<TensorId> inputs = {
-      g.input(0), parts[0], two ? parts[1] : kNoTensor, g.input(2), g.input(3), mean, inv_std};
+  const bool reads_src = !frozen || g.wants(2);
+  std::vector<TensorId> inputs = {reads_src ? g.input(0) : kNoTensor,
+                                  parts[0],
+                                  two ? parts[1] : kNoTensor,
+                                  g.input(2),
+                                  g.input(3),
+                                  mean,
+                                  inv_std};
   if (makes_mask(op, g.attributes(), g.has_input(1))) {
     inputs.insert(inputs.end(), {kNoTensor, g.output(3)});
-  } else if (activated && g.has_input(1)) {
+  } else if (activated && (g.has_input(1) || !reads_src)) {
     inputs.push_back(g.output(0));
   }
   const auto diffs = g.emit(op + "_backward", std::move(inputs), g.attributes(), wanted);
@@ -91,11 +94,11 @@ void normalisation_gradient(const std::string& op, GradientBuilder& g, TensorId 
 }
 
 void define_normalisation_backward(OpDef& def) {
-  def.inputs = {{"src"},  {"diff_dst"}, {"diff_dst_2", true}, {"gamma"},     {"beta"},
-                {"mean"}, {"inv_std"},  {"dst", true},        {"mask", true}};
+  def.inputs = {{"src", true}, {"diff_dst"}, {"diff_dst_2", true}, {"gamma"},     {"beta"},
+                {"mean"},      {"inv_std"},  {"dst", true},        {"mask", true}};
   def.outputs = {{"diff_src"}, {"diff_addend"}, {"diff_gamma"}, {"diff_beta"}};
   def.infer = [](const OpShapes& s) {
-    return std::vector<TensorSpec>{{s.inputs[0]}, {s.inputs[0]}, {s.inputs[3]}, {s.inputs[3]}};
+    return std::vector<TensorSpec>{{s.inputs[1]}, {s.inputs[1]}, {s.inputs[3]}, {s.inputs[3]}};
   };
   def.in_place = {{0, 0}, {1, 0}, {2, 0}, {1, 1}, {2, 1}, {7, 1}};
   def.summed_inputs = {1, 2};

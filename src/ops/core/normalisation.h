@@ -80,7 +80,8 @@ struct Planes {
 };
 
 // The gradient below the activation, which the inputs of a backward node give: diff_dst (1) and
-// diff_dst_2 (2), and what the activation cut off, by dst (7), by mask (8) or by src (0) alone.
+// diff_dst_2 (2), and what the activation cut off, by dst (7), by mask (8) or by src (0) alone. src
+// is absent where the statistics are given and nobody asks for diff_gamma.
 template <class T>
 struct Upstream {
   const Planes& planes;
@@ -99,6 +100,7 @@ struct Upstream {
 
   T operator()(int64_t i, const Affine<T>& affine) const {
     const T sum = diff_dst_2 != nullptr ? diff_dst[i] + diff_dst_2[i] : diff_dst[i];
+    if (activation == Activation::none) return sum;
     const bool whole = mask != nullptr
                            ? planes.bit(mask, i)
                            : passes(activation, dst != nullptr ? dst[i] : affine(src[i]));
@@ -109,17 +111,16 @@ struct Upstream {
 // The attributes "activation" and "mask".
 void add_activation_attributes(std::vector<AttributeSpec>& specs);
 bool makes_mask(const std::string& op, const Attributes& a, bool has_addend);
-// Backward must be told what the activation cut off where src cannot tell.
-bool saves_activation(const std::string& op, const OpShapes& s);
 // Of src, the addend, and `parameters` inputs from gamma on; and the mask's, or none.
 void check_normalised(const std::string& op, const OpShapes& s, size_t parameters);
 TensorSpec mask_spec(const std::string& op, const OpShapes& s);
 // What saves lists beside the statistics: src, gamma, beta, and what the activation cut off.
-Saves normalisation_saves(const std::string& op, const OpShapes& s);
+Saves normalisation_saves(const std::string& op, const OpShapes& s, bool frozen = false);
 
-// Emits the node `op`_backward, whose inputs 5 and 6 are the statistics.
+// Emits the node `op`_backward, whose inputs 5 and 6 are the statistics. `frozen`: those do not
+// depend on src, so that src is read for diff_gamma alone; dst or mask say what was cut off.
 void normalisation_gradient(const std::string& op, GradientBuilder& g, TensorId mean,
-                            TensorId inv_std);
+                            TensorId inv_std, bool frozen = false);
 // That node's ports, pairs and shapes.
 void define_normalisation_backward(OpDef& def);
 

@@ -15,7 +15,7 @@ namespace thimble {
 
 struct PoolGeometry {
   int64_t planes, h, w, p, q, r, s;
-  int64_t stride_h, stride_w, top, left;
+  int64_t stride_h, stride_w, top, left, bottom, right;
 
   PoolGeometry(const Attributes& a, const Shape& src, const Shape& dst)
       : planes(src[0] * src[1]),
@@ -28,7 +28,9 @@ struct PoolGeometry {
         stride_h(a.integers("stride")[0]),
         stride_w(a.integers("stride")[1]),
         top(a.integers("padding")[0]),
-        left(a.integers("padding")[1]) {}
+        left(a.integers("padding")[1]),
+        bottom(a.integers("padding")[2]),
+        right(a.integers("padding")[3]) {}
 
   int64_t grain() const { return grain_of(p * q * r * s); }
 
@@ -53,7 +55,18 @@ struct PoolGeometry {
 inline std::vector<AttributeSpec> pool_attributes() {
   return {{"kernel", both(2), "height and width of the window"},
           {"stride", both(2), "height and width"},
-          {"padding", ints({0, 0, 0, 0}), "top, left, bottom, right"}};
+          {"padding", ints({0, 0, 0, 0}), "top, left, bottom, right"},
+          {"ceil_mode", int64_t{0}, "1: a last window may reach over the padded image's edge"}};
+}
+
+// Windows along one axis. A last one that reaches over the edge begins in the image or before it,
+// as in PyTorch and ONNX.
+inline int64_t windows(bool ceil, int64_t in, int64_t before, int64_t after, int64_t kernel,
+                       int64_t stride) {
+  const int64_t left = in + before + after - kernel;
+  if (!ceil) return left / stride + 1;
+  const int64_t last = (left + stride - 1) / stride;
+  return last * stride < in + before ? last + 1 : last;
 }
 
 inline std::vector<AttributeSpec> pool_backward_attributes() {
@@ -81,7 +94,9 @@ inline Shape pooled_shape(const std::string& op, const Attributes& a, const Shap
   const int64_t w = src[3] + pad[1] + pad[3];
   require(h >= kernel[0] && w >= kernel[1], op, ": the kernel ", text_of(kernel),
           " is larger than the padded image (", h, ", ", w, ")");
-  return {src[0], src[1], (h - kernel[0]) / stride[0] + 1, (w - kernel[1]) / stride[1] + 1};
+  const bool ceil = a.integer("ceil_mode") != 0;
+  return {src[0], src[1], windows(ceil, src[2], pad[0], pad[2], kernel[0], stride[0]),
+          windows(ceil, src[3], pad[1], pad[3], kernel[1], stride[1])};
 }
 
 // The shape of src, from a backward node's diff_dst and the attribute `image`.
@@ -102,6 +117,7 @@ inline Attributes with_image(Attributes a, const Shape& src) {
 }
 
 inline Spatial pool_spatial(const Attributes& a) {
+  if (a.integer("ceil_mode") != 0) return {};  // rows alone do not say where windows end
   return {Spatial::Kind::window,
           a.integers("kernel"),
           a.integers("stride"),

@@ -166,6 +166,11 @@ class NormBackwardKernel : public Kernel {
     const auto& k = vector::kernels().of<S>();
     const vector::View& v = args.view;
     const bool apply = args.diff_src != nullptr;
+    const bool asked = args.diff_gamma != nullptr || args.diff_beta != nullptr;
+    if (!args.training && !asked && args.diff_addend == nullptr) {
+      run_apply(args, parts, sums);
+      return;
+    }
     std::fill_n(sums, v.blocks * parts, vector::Sums{});
     if (parts == 1 && v.padded) {
       for_parts<S>(v, 1, {}, [&](int64_t block, int64_t, int64_t first, int64_t last) {
@@ -182,12 +187,16 @@ class NormBackwardKernel : public Kernel {
     for (int64_t block = 0; block < v.blocks; ++block) {
       k.norm_diff_finish(args, block, &sums[block], parts, v.blocks);
     }
-    if (!apply) return;
+    if (apply) run_apply(args, parts, sums);
+  }
+
+  static void run_apply(const Args& args, int64_t parts, const vector::Sums* sums) {
     // What the first pass made is all that the second one reads beside src.
     const bool ready = args.diff_addend != nullptr;
-    const Read<S> again = ready ? Read<S>{args.src, args.diff_addend} : read;
-    for_parts<S>(v, parts, again, [&](int64_t block, int64_t, int64_t first, int64_t last) {
-      k.norm_diff_apply(args, block, first, last, sums[block]);
+    const Read<S> read = ready ? Read<S>{args.src, args.diff_addend}
+                               : Read<S>{args.src, args.diff_dst, args.diff_dst_2, args.dst};
+    for_parts<S>(args.view, parts, read, [&](int64_t block, int64_t, int64_t first, int64_t last) {
+      vector::kernels().of<S>().norm_diff_apply(args, block, first, last, sums[block]);
     });
   }
 
@@ -252,7 +261,7 @@ std::shared_ptr<const Kernel> backward_kernel(const Context& c, const vector::Vi
   return std::make_shared<NormBackwardKernel<S>>(with_attributes<vector::NormBackward<S>>(c, view));
 }
 
-bool is_bf16(const Context& c) { return c.in_type(0) == ElementType::bf16; }
+bool is_bf16(const Context& c, size_t input = 0) { return c.in_type(input) == ElementType::bf16; }
 
 std::optional<KernelChoice> choose_either(const Context& c, bool replay) {
   const vector::View view = view_of(c, c.in(0));
@@ -268,10 +277,10 @@ std::optional<KernelChoice> choose_forward(const Context& c) { return choose_eit
 std::optional<KernelChoice> choose_replay(const Context& c) { return choose_either(c, true); }
 
 std::optional<KernelChoice> choose_backward(const Context& c) {
-  const vector::View view = view_of(c, c.in(0));
+  const vector::View view = view_of(c, c.in(1));
   KernelChoice choice = backward_choice(c, view);
   choice.scratch_bytes = scratch_for(view);
-  choice.kernel = is_bf16(c) ? backward_kernel<Bf16>(c, view) : backward_kernel<float>(c, view);
+  choice.kernel = is_bf16(c, 1) ? backward_kernel<Bf16>(c, view) : backward_kernel<float>(c, view);
   return choice;
 }
 

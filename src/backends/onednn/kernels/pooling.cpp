@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "backends/onednn/onednn.h"
 
 namespace thimble::onednn {
@@ -11,20 +13,34 @@ struct Geometry {
   algorithm kind = algorithm::pooling_max;
 };
 
-Geometry window_geometry(const Context& c, algorithm kind) {
+// Padding that reaches as far as the last window.
+int64_t reached(int64_t in, int64_t before, int64_t after, int64_t kernel, int64_t stride,
+                int64_t windows) {
+  return std::max(after, (windows - 1) * stride + kernel - in - before);
+}
+
+Geometry window_geometry(const Context& c, const Shape& src, const Shape& dst, algorithm kind) {
   const Attributes& a = c.node.attributes;
   const auto list = [&](const char* name) {
     const auto& v = a.integers(name);
     return Dims{v.begin(), v.end()};
   };
   const auto& pad = a.integers("padding");
-  return {{list("stride"), {0, 0}, {pad[0], pad[1]}, {pad[2], pad[3]}}, list("kernel"), kind};
+  const Dims kernel = list("kernel"), stride = list("stride");
+  const Dims after = {reached(src[2], pad[0], pad[2], kernel[0], stride[0], dst[2]),
+                      reached(src[3], pad[1], pad[3], kernel[1], stride[1], dst[3])};
+  return {{stride, {0, 0}, {pad[0], pad[1]}, after}, kernel, kind};
 }
 
-algorithm average_kind(const Context& c) {
-  return c.node.attributes.integer("count_include_pad") != 0
-             ? algorithm::pooling_avg_include_padding
-             : algorithm::pooling_avg_exclude_padding;
+// Nothing: oneDNN would count places behind the padding that a last window reaches over.
+std::optional<Geometry> average_geometry(const Context& c, const Shape& src, const Shape& dst) {
+  const Attributes& a = c.node.attributes;
+  const Geometry g = window_geometry(c, src, dst, algorithm::pooling_avg_exclude_padding);
+  const auto& pad = a.integers("padding");
+  const bool none = *std::max_element(pad.begin(), pad.end()) == 0;
+  if (a.integer("count_include_pad") == 0 || none) return g;
+  if (g.window.after != Dims{pad[2], pad[3]}) return std::nullopt;
+  return Geometry{g.window, g.kernel, algorithm::pooling_avg_include_padding};
 }
 
 Geometry global_geometry(const Shape& image) {
@@ -93,16 +109,18 @@ std::optional<KernelChoice> choose_backward(const Context& c, const Geometry& g)
 
 void define_fast_pooling(Choosers& choosers) {
   choosers["max_pool"] = [](const Context& c) {
-    return choose_forward(c, window_geometry(c, algorithm::pooling_max));
+    return choose_forward(c, window_geometry(c, c.in(0), c.out(0), algorithm::pooling_max));
   };
   choosers["max_pool_backward"] = [](const Context& c) {
-    return choose_backward(c, window_geometry(c, algorithm::pooling_max));
+    return choose_backward(c, window_geometry(c, c.out(0), c.in(0), algorithm::pooling_max));
   };
   choosers["average_pool"] = [](const Context& c) {
-    return choose_forward(c, window_geometry(c, average_kind(c)));
+    const auto g = average_geometry(c, c.in(0), c.out(0));
+    return g ? choose_forward(c, *g) : std::nullopt;
   };
   choosers["average_pool_backward"] = [](const Context& c) {
-    return choose_backward(c, window_geometry(c, average_kind(c)));
+    const auto g = average_geometry(c, c.out(0), c.in(0));
+    return g ? choose_backward(c, *g) : std::nullopt;
   };
   choosers["global_average_pool"] = [](const Context& c) {
     return choose_forward(c, global_geometry(c.in(0)));
