@@ -330,11 +330,69 @@ struct LayerProfile {
   int64_t temporary_bytes = 0;  // largest other memory of one of the layer's steps
 };
 
+// Activation memory of one block of a network.
+struct BlockProfile {
+  // "stem" and "head" are what stands before the first block and behind the last.
+  std::string name;
+  bool is_block = true;
+  // Of one example, as "Efficient On-device Transfer Learning using Activation Memory Reduction"
+  // (FMEC 2023) counts: f32, the forward pass alone, equations 2, 5 and 6.
+  int64_t temporary_bytes = 0;   // of the layer that takes most: what goes in and comes out
+  int64_t cumulative_bytes = 0;  // kept for the backward pass, by this block and those before
+  int64_t peak_bytes = 0;  // largest sum of a layer's temporary bytes and what is kept by then
+  bool sensitive = false;  // takes more for a moment than the whole network keeps
+  // The same of one run of thimble's plan, with all its examples, backward pass and techniques:
+  // what lies in the arena beside weights, optimizer and data.
+  int64_t planned_temporary_bytes = 0;
+  int64_t planned_cumulative_bytes = 0;
+  int64_t planned_peak_bytes = 0;
+};
+
 struct Profile {
   std::vector<LayerProfile> layers;
   // How much the arena of the same plan grows with each pixel that comes in, pictures and labels
   // included (arXiv 1910.11127 calls it the pixel-wise memory cost): from this batch and twice it.
   double arena_bytes_per_pixel = 0;
+  std::vector<BlockProfile> blocks = {};  // a single one: the network has no blocks
+  BlockProfile all_blocks = {};           // the largest temporary and peak, and all that is kept
+  int64_t planned_examples = 0;           // in one run of the plan
+  // Equation 4: the paper's peak for each example of the batch, trained weights in f32 and frozen
+  // ones in 8 bits.
+  int64_t paper_total_bytes = 0;
+  TrainOptions options = {};  // with the usual values filled in
+};
+
+// What `prune` removes: hidden channels of blocks, as "Efficient On-device Transfer Learning using
+// Activation Memory Reduction" (FMEC 2023) does, by the memory of BlockProfile.
+struct PruneChoice {
+  // That a block's peak may take; 0: temporary bytes may be as many as are kept of the whole
+  // network before pruning.
+  int64_t target_bytes = 0;
+  // auto: the sensitive ones that take more than the target; all: whichever do; or numbers and
+  // names of blocks, with commas between: "1-4,block7".
+  std::string blocks = "auto";
+  int64_t examples = 128;  // training pictures by which channels are ranked
+  std::string to;          // file that is written, called *.thimble
+};
+
+struct PrunedBlock {
+  std::string name;
+  double ratio = 0;             // share of the hidden channels that was removed
+  int64_t channels_before = 0;  // hidden
+  int64_t channels = 0;
+  bool reached = true;  // false: it takes more than the target with a single channel
+  BlockProfile before, after;
+};
+
+struct PruneReport {
+  std::vector<PrunedBlock> blocks;  // that were asked for, or sensitive
+  BlockProfile before, after;       // of the whole network
+  std::string peak_block;           // that has its peak now
+  int64_t target_bytes = 0;         // of peaks, or of temporary bytes when none was given
+  int64_t parameters_before = 0;    // of the network in the file, trained and frozen
+  int64_t parameters = 0;
+  int64_t examples = 0;  // by which channels were ranked
+  std::string file;      // that was written
 };
 
 // A feature map that the backward pass of a reversible network has again instead of keeping it.
@@ -407,6 +465,14 @@ Profile profile(const TrainOptions& options);
 // initial_weights, min_snr_db; budget, optimizer, epochs and run folder make no difference to one
 // step's maps. Throws UserError when `allow`, `without` or patches are given.
 Reversibility reversibility(const TrainOptions& options);
+// Removes hidden channels of the blocks that take more than the target: those with the smallest
+// mean l2 norm of their activations on training pictures (each convolution that reads them counts
+// the same), as few as bisection finds to be enough, and writes the smaller network with the
+// weights that are left. It is less accurate until it is trained again. Of `options`: model (a
+// file, or a model of the zoo with `initial_weights`; what is trained and what network stands
+// beside decide what blocks take), data, seed, threads, backend. Throws UserError when channels of
+// a block cannot be removed.
+PruneReport prune(const TrainOptions& options, const PruneChoice& choice);
 // Plans, and trains when the plan fits. Compare `peak_rss_bytes` with the budget afterwards: a peak
 // above it is a broken contract, which the command line turns into exit code 4. `should_stop` is
 // asked between steps; when it holds, a checkpoint file is written, from which `resume` goes on.

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 
+#include "api/blocks.h"
 #include "runtime/setup.h"
 
 namespace thimble {
@@ -52,6 +53,31 @@ double arena_bytes_per_pixel(const Setup& setup, const Plan& plan) {
          static_cast<double>(images[0] * images[2] * images[3]);
 }
 
+void add_blocks(Profile& profile, const Setup& setup, const Plan& plan) {
+  const ModelChoice& choice = setup.options.model;
+  const std::vector<LayerGroup> groups = groups_of(find_source(choice, setup.model_file), choice);
+  const MemoryProfile paper = memory_profile(setup.request.forward, groups);
+  const MemoryProfile planned = planned_memory(plan.train, groups);
+  BlockProfile& all = profile.all_blocks;
+  all = {"all", false};
+  all.cumulative_bytes = paper.cumulative_bytes;
+  all.peak_bytes = paper.peak_bytes;
+  all.planned_cumulative_bytes = planned.cumulative_bytes;
+  all.planned_peak_bytes = planned.peak_bytes;
+  for (size_t b = 0; b < groups.size(); ++b) {
+    const BlockMemory& said = paper.blocks[b];
+    const BlockMemory& real = planned.blocks[b];
+    profile.blocks.push_back({said.name, said.is_block, said.temporary_bytes, said.cumulative_bytes,
+                              said.peak_bytes, paper.is_sensitive(said), real.temporary_bytes,
+                              real.cumulative_bytes, real.peak_bytes});
+    all.temporary_bytes = std::max(all.temporary_bytes, said.temporary_bytes);
+    all.planned_temporary_bytes = std::max(all.planned_temporary_bytes, real.temporary_bytes);
+  }
+  const int64_t examples = choice.batch * setup.patches;
+  profile.paper_total_bytes = paper.total_bytes(examples);
+  profile.planned_examples = examples / plan.numerics.microbatches;
+}
+
 }  // namespace
 
 Profile profile(const TrainOptions& options) {
@@ -59,6 +85,7 @@ Profile profile(const TrainOptions& options) {
   const Plan plan = make_plan(setup.request, setup.machine);
   const Schedule& schedule = plan.train.schedule;
   Profile profile;
+  profile.options = setup.options;
   std::set<BufferId> saved;  // a tensor belongs to the layer that made it
   for (const Step& step : schedule.steps) {
     if (step.phase != Phase::forward || step.op == "reorder") continue;
@@ -80,6 +107,7 @@ Profile profile(const TrainOptions& options) {
     }
     profile.layers.push_back(std::move(layer));
   }
+  add_blocks(profile, setup, plan);
   profile.arena_bytes_per_pixel = arena_bytes_per_pixel(setup, plan);
   return profile;
 }

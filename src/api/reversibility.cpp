@@ -3,13 +3,10 @@
 #include <map>
 #include <set>
 
+#include "api/one_step.h"
 #include "base/names.h"
 #include "base/random.h"
 #include "planner/build.h"
-#include "runtime/arena.h"
-#include "runtime/executor.h"
-#include "runtime/setup.h"
-#include "runtime/weights.h"
 #include "transforms/core/noise.h"
 #include "transforms/core/observe.h"
 #include "transforms/core/signal_power.h"
@@ -61,62 +58,27 @@ Batch first_batch(const Setup& setup) {
   return loaded->slot == 0 ? batch : next;
 }
 
-// One step of a graph, in memory of its own.
-class OneStep {
- public:
-  // Of steps that share a backend and `layouts`, a weight lies in the same way in each.
-  OneStep(const Setup& setup, const Graph& graph, const Batch& batch, Backend& backend,
-          std::vector<NamedLayout>& layouts)
-      : schedule_(make_schedule(graph, backend, layouts)),
-        plan_(plan_memory(schedule_, place_persistent({&schedule_}, {}))),
-        arena_(plan_.arena_bytes),
-        executor_(schedule_, plan_, arena_.data()),
-        weights_(schedule_, plan_, arena_.data(), plan_.arena_bytes, nullptr) {
-    weights_.initialise(setup.options.seed);
-    if (!setup.model_file.empty()) weights_.load(setup.model_file, false, setup.fresh);
-    if (!setup.options.initial_weights.empty()) {
-      weights_.load(setup.options.initial_weights, false);
-    }
-    std::copy(batch.images.begin(), batch.images.end(), at<float>("images"));
-    std::copy(batch.labels.begin(), batch.labels.end(), at<int32_t>("labels"));
-    *at<float>("lr") = 0;
-    std::fill_n(at<int32_t>("counter"), 3, 0);
-  }
-
-  void run() { executor_.run(); }
-
-  template <class T>
-  T* at(const std::string& name) const {
-    const BufferId buffer = schedule_.find(name);
-    ensure(buffer != kNoBuffer, "the step has no tensor ", name);
-    return static_cast<T*>(executor_.address(buffer));
-  }
-  template <class T>
-  T* at(TensorId tensor) const {  // buffers begin with the graph's tensors
-    return static_cast<T*>(executor_.address(static_cast<BufferId>(tensor)));
-  }
-
-  // By weight. The momentum of a first step is its gradient.
-  std::map<std::string, std::vector<float>> gradients(const Graph& graph) const {
-    std::map<std::string, std::vector<float>> values;
-    for (size_t t = 0; t < graph.tensors.size(); ++t) {
-      if (graph.tensors[t].role != Role::optimizer) continue;
-      const auto* begin = at<float>(static_cast<TensorId>(t));
-      const auto count = schedule_.buffer(static_cast<BufferId>(t)).bytes / int64_t{sizeof(float)};
-      values[graph.tensors[t].name].assign(begin, begin + count);
-    }
-    return values;
-  }
-
- private:
-  Schedule schedule_;
-  MemoryPlan plan_;
-  Arena arena_;
-  Executor executor_;
-  WeightStore weights_;
-};
-
 using Values = std::map<std::string, std::vector<float>>;
+
+// By weight. The momentum of a first step is its gradient.
+Values gradients(const Graph& graph, const OneStep& step) {
+  Values values;
+  for (size_t t = 0; t < graph.tensors.size(); ++t) {
+    if (graph.tensors[t].role != Role::optimizer) continue;
+    const auto* begin = step.at<float>(static_cast<TensorId>(t));
+    const int64_t bytes = step.schedule().buffer(static_cast<BufferId>(t)).bytes;
+    values[graph.tensors[t].name].assign(begin, begin + bytes / int64_t{sizeof(float)});
+  }
+  return values;
+}
+
+// A first step, in which nothing moves.
+void run(OneStep& step, const Batch& batch) {
+  step.set_batch(batch.images, batch.labels);
+  *step.at<float>("lr") = 0;
+  std::fill_n(step.at<int32_t>("counter"), 3, 0);
+  step.run();
+}
 
 double gradient_db(const Values& kept, const Values& inverted) {
   double signal = 0, noise = 0;
@@ -238,16 +200,16 @@ Reversibility reversibility(const TrainOptions& options) {
   const Graph measuring = finished(request, observe_rebuilt(inverted, observed));
   const auto backend = make_backend(setup.options.backend);
   std::vector<NamedLayout> layouts;
-  OneStep step(setup, measuring, batch, *backend, layouts);
-  step.run();
+  OneStep step(setup, measuring, *backend, layouts);
+  run(step, batch);
   report.tensors = compare(training, ways, step, observed);
   for (const RebuiltTensor& t : report.tensors) {
     report.least_measured_db = std::min(report.least_measured_db, t.measured_db);
   }
   const Graph plain = finished(request, training);
-  OneStep kept(setup, plain, batch, *backend, layouts);
-  kept.run();
-  report.gradient_db = gradient_db(kept.gradients(plain), step.gradients(measuring));
+  OneStep kept(setup, plain, *backend, layouts);
+  run(kept, batch);
+  report.gradient_db = gradient_db(gradients(plain, kept), gradients(measuring, step));
   return report;
 }
 

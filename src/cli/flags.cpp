@@ -216,6 +216,21 @@ void add_decode_flag(CLI::App& command, DataChoice& data) {
       });
 }
 
+void add_prune_flags(CLI::App& command, PruneChoice& prune) {
+  const Group group = {command, "Pruning"};
+  add(group, "--to", "BYTES", "Peak activation memory of a block, of one example, such as 2.0MB",
+      "temporary bytes up to all that is kept",
+      [&prune](const std::string& flag, const std::string& text) {
+        prune.target_bytes = parse_bytes_of(flag, text);
+      });
+  add_text(group, "--blocks", "LIST", prune.blocks,
+           "auto: the sensitive ones above the target; all: whichever are; or numbers and names, "
+           "such as 1-4,block7");
+  add_integer(group, "--examples", prune.examples, 1, kMany,
+              "Training pictures by which channels are ranked");
+  add_text(group, "-o,--out", "FILE", prune.to, "A file called *.thimble", "");
+}
+
 void add_data_flags(CLI::App& command, DataChoice& data) {
   const Group group = {command, "Data"};
   add_text(group, "--data", "NAME|FOLDER", data.path,

@@ -12,6 +12,7 @@ void add_model_flags(CLI::App& command, ModelChoice& model);
 void add_sparse_flags(CLI::App& command, SparseChoice& sparse);
 void add_patch_flags(CLI::App& command, PatchChoice& patches);
 void add_stack_flags(CLI::App& command, StackRequest& stack);
+void add_prune_flags(CLI::App& command, PruneChoice& prune);
 void add_data_flags(CLI::App& command, DataChoice& data);
 void add_optimizer_flags(CLI::App& command, OptimizerChoice& optimizer);
 void add_training_flags(CLI::App& command, TrainOptions& options);

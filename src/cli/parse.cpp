@@ -97,6 +97,7 @@ Request parse_arguments(int argc, const char* const* argv) {
   add_reversibility_command(app, request);
   add_reproduce_command(app, request);
   add_eval_command(app, request);
+  add_prune_command(app, request);
   add_import_command(app, request);
   add_export_command(app, request);
   add_list_command(app, request);

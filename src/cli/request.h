@@ -16,6 +16,7 @@ struct Request {
   bool json = false;
   bool verbose = false;                // plan: every step
   StackRequest stack;                  // reproduce
+  PruneChoice prune;                   // prune
   std::string copy_to;                 // reproduce: folder for the stack's files; empty: run it
   std::string html;                    // plan, frontier: file for a page; empty: none
   std::string points;                  // frontier: file of measured points; empty: none

@@ -144,6 +144,14 @@ std::string reversibility_html(const Reversibility& report) {
   return page("reversibility", str_cat("thimble reversibility: ", title_of(report.options)), data);
 }
 
+std::string profile_html(const Profile& profile) {
+  Json data = Json::parse(to_json(profile));
+  data["options"] = options_json(profile.options);
+  data["options"]["train"] = profile.options.model.train;
+  data["options"]["side"] = profile.options.model.side;
+  return page("profile", str_cat("thimble profile: ", title_of(profile.options)), data);
+}
+
 std::string study_html(const std::vector<StudyTable>& tables, const std::string& study) {
   Json data = Json::parse(study_json(tables));
   data["study"] = study;

@@ -27,4 +27,7 @@ std::string study_html(const std::vector<StudyTable>& tables, const std::string&
 // Ratios of signal to noise along the backward pass, measured and by theory.
 std::string reversibility_html(const Reversibility& report);
 
+// Activation memory of each block: as the paper counts it, and in the plan.
+std::string profile_html(const Profile& profile);
+
 }  // namespace thimble

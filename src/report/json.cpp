@@ -111,6 +111,22 @@ std::string to_json(const CalibrationReport& r) {
                 {"cache_file", r.cache_file}});
 }
 
+namespace {
+
+Json block_json(const BlockProfile& b) {
+  return {{"name", b.name},
+          {"is_block", b.is_block},
+          {"temporary_bytes", b.temporary_bytes},
+          {"cumulative_bytes", b.cumulative_bytes},
+          {"peak_bytes", b.peak_bytes},
+          {"sensitive", b.sensitive},
+          {"planned_temporary_bytes", b.planned_temporary_bytes},
+          {"planned_cumulative_bytes", b.planned_cumulative_bytes},
+          {"planned_peak_bytes", b.planned_peak_bytes}};
+}
+
+}  // namespace
+
 std::string to_json(const Profile& profile) {
   Json list = Json::array();
   for (const LayerProfile& l : profile.layers) {
@@ -123,8 +139,14 @@ std::string to_json(const Profile& profile) {
                     {"saved_bytes", l.saved_bytes},
                     {"temporary_bytes", l.temporary_bytes}});
   }
+  Json blocks = Json::array();
+  for (const BlockProfile& b : profile.blocks) blocks.push_back(block_json(b));
   const LayerProfile total = total_of(profile.layers);
   return print({{"layers", list},
+                {"blocks", blocks},
+                {"all_blocks", block_json(profile.all_blocks)},
+                {"planned_examples", profile.planned_examples},
+                {"paper_total_bytes", profile.paper_total_bytes},
                 {"arena_bytes_per_pixel", profile.arena_bytes_per_pixel},
                 {"total",
                  {{"parameters", total.parameters},

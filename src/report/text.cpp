@@ -195,6 +195,36 @@ std::string calibration_text(const CalibrationReport& r) {
                  " kinds of kernels are now known to plans, in ", r.cache_file, "\n");
 }
 
+namespace {
+
+// As the paper gives them.
+std::string megabytes(int64_t bytes) { return format_fixed(static_cast<double>(bytes) / 1e6, 3); }
+
+std::string blocks_text(const Profile& profile) {
+  Table table = {"llrrrrrr"};
+  const std::string examples = str_cat(profile.planned_examples, " in the plan");
+  table.rows.push_back({"", "", "", "one", "", "", examples, ""});
+  table.rows.push_back(
+      {"block", "", "temporary", "cumulative", "peak", "temporary", "cumulative", "peak"});
+  const auto add = [&](const BlockProfile& b, const std::string& note) {
+    table.rows.push_back({b.name, note, megabytes(b.temporary_bytes), megabytes(b.cumulative_bytes),
+                          megabytes(b.peak_bytes), megabytes(b.planned_temporary_bytes),
+                          megabytes(b.planned_cumulative_bytes), megabytes(b.planned_peak_bytes)});
+  };
+  for (const BlockProfile& b : profile.blocks) add(b, b.sensitive ? "sensitive" : "");
+  add(profile.all_blocks, "");
+  return str_cat(
+      "\n  activations in MB (10^6 bytes), as the paper counts one example and as they lie in the "
+      "arena\n\n",
+      table.text(),
+      "  sensitive: temporary above all that is kept; `thimble prune` removes channels there\n",
+      "  as the paper counts, training takes ",
+      format_fixed(static_cast<double>(profile.paper_total_bytes) / 1e6, 2),
+      " MB: the batch's peaks, trained weights, frozen ones in 8 bits\n");
+}
+
+}  // namespace
+
 std::string profile_text(const Profile& profile) {
   Table table = {"lllrrrrr"};
   table.rows.push_back({"layer", "op", "output", "params", "forward", "backward", "saved", "temp"});
@@ -207,7 +237,8 @@ std::string profile_text(const Profile& profile) {
   add(total_of(profile.layers), "");
   return str_cat(table.text(), "  forward and backward in FLOPs; temp in total: the largest\n",
                  "  the arena grows by ", std::llround(profile.arena_bytes_per_pixel),
-                 " bytes with each pixel of the input\n");
+                 " bytes with each pixel of the input\n",
+                 profile.blocks.size() > 1 ? blocks_text(profile) : "");
 }
 
 std::string listing_text(const Listing& listing) {
