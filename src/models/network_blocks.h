@@ -23,7 +23,8 @@ struct NetworkBlock {
 //   * separable: a 1x1 convolution behind a depthwise one, with its norm and activation.
 // It begins where the last one ended, behind pools. The first begins behind the stem: where the
 // branches fork, or at the depthwise convolution, or at the 1x1 convolution before either of them.
-// Stem, last 1x1 convolution and head are in none. Empty: nothing of the kind.
+// Stem, last 1x1 convolution and head are in none. A side network's module is part of the block
+// that it stands beside. Empty: nothing of the kind.
 std::vector<NetworkBlock> blocks_of(const Network& network);
 
 }  // namespace thimble
