@@ -92,9 +92,9 @@ class Finder {
     const Shape* weights = weights_of(conv);
     return weights != nullptr && (*weights)[1] == 1;
   }
-  bool narrows(const NetworkLayer& conv) const {
+  bool widens(const NetworkLayer& conv) const {
     const Shape& weights = *weights_of(conv);
-    return weights[0] < weights[1] * groups_of(conv);
+    return weights[0] > weights[1] * groups_of(conv);
   }
 
   size_t convolutions(size_t first, size_t last) const {
@@ -117,7 +117,7 @@ class Finder {
     if (reader != nullptr && (is_norm(reader->op) || is_activation(reader->op))) return false;
     const NetworkLayer* conv = skip(skip(&layer, is_activation), is_norm);
     if (!is_pointwise(conv) || convolutions(first, i + 1) < 2) return false;
-    if (!is_activation(layer.op) && narrows(*conv)) return true;
+    if (!is_activation(layer.op) && !widens(*conv)) return true;
     const NetworkLayer* filter = skip(skip(before(*conv), is_activation), is_norm);
     return filter != nullptr && is_depthwise(*filter) && maker_.at(filter->outputs[0]) >= first;
   }
@@ -125,14 +125,14 @@ class Finder {
   // Norm, activation and shuffle behind a joint are the block's, and what a module of a side
   // network adds.
   size_t with_followers(size_t i) const {
-    for (size_t k = i + 1; k < layers_.size() && layers_[k].name.starts_with(kSide); ++k) {
-      if (layers_[k].op == "add" && layers_[k].inputs[0] == cut_[i]) return k;
-    }
     while (i + 1 < layers_.size() && !cut_[i + 1].empty()) {
       const std::string& op = layers_[i + 1].op;
       const bool follows = is_norm(op) || is_activation(op) || op == "channel_shuffle";
       if (!follows || layers_[i + 1].inputs[0] != cut_[i] || only_reader(i) == nullptr) break;
       ++i;
+    }
+    for (size_t k = i + 1; k < layers_.size() && layers_[k].name.starts_with(kSide); ++k) {
+      if (layers_[k].op == "add" && layers_[k].inputs[0] == cut_[i]) return k;
     }
     return i;
   }

@@ -19,7 +19,7 @@ struct NetworkBlock {
 // The blocks of any backbone, first to last, by what it computes and not by what it is called. A
 // block ends at a tensor that is all which later layers read of what came before, and that is
 //   * joined: an add or a concat, and what directly follows it (norm, activation, channel shuffle);
-//   * a linear bottleneck: a 1x1 convolution to fewer channels [and norm] without activation; or
+//   * a linear bottleneck: a 1x1 convolution to no more channels [and norm] without activation; or
 //   * separable: a 1x1 convolution behind a depthwise one, with its norm and activation.
 // It begins where the last one ended, behind pools. The first begins behind the stem: where the
 // branches fork, or at the depthwise convolution, or at the 1x1 convolution before either of them.
