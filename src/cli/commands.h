@@ -15,6 +15,7 @@ void add_profile_command(CLI::App& app, Request& request);
 void add_reversibility_command(CLI::App& app, Request& request);
 void add_reproduce_command(CLI::App& app, Request& request);
 void add_eval_command(CLI::App& app, Request& request);
+void add_predict_command(CLI::App& app, Request& request);
 void add_list_command(CLI::App& app, Request& request);
 
 }  // namespace thimble::cli

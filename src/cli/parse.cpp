@@ -97,6 +97,7 @@ Request parse_arguments(int argc, const char* const* argv) {
   add_reversibility_command(app, request);
   add_reproduce_command(app, request);
   add_eval_command(app, request);
+  add_predict_command(app, request);
   add_list_command(app, request);
   for (CLI::App* command : app.get_subcommands({})) command->group("Commands");
   app.footer(std::string(kExamples) + kExitCodes);

@@ -17,8 +17,10 @@ struct Request {
   bool verbose = false;                // plan: every step
   StackRequest stack;                  // reproduce
   std::string copy_to;                 // reproduce: folder for the stack's files; empty: run it
-  std::string html;                    // plan, frontier: file for a page; empty: none
+  std::string html;                    // plan, frontier, eval: file for a page; empty: none
   std::string points;                  // frontier: file of measured points; empty: none
+  std::vector<std::string> pictures;   // predict: files
+  int64_t top = 5;                     // predict: classes to name
   std::string what;                    // list: models, data, ops, ...
   std::string text;                    // to print: help or version
   std::vector<std::string> arguments;  // as they came, with the program's name

@@ -144,6 +144,11 @@ std::string reversibility_html(const Reversibility& report) {
   return page("reversibility", str_cat("thimble reversibility: ", title_of(report.options)), data);
 }
 
+std::string confusion_html(const EvalReport& report) {
+  return page("confusion", str_cat("thimble eval: ", report.weights_file),
+              Json::parse(to_json(report)));
+}
+
 std::string study_html(const std::vector<StudyTable>& tables, const std::string& study) {
   Json data = Json::parse(study_json(tables));
   data["study"] = study;
