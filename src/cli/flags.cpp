@@ -21,15 +21,6 @@ CLI::Option* add(const Group& group, const std::string& name, const char* type, 
   return option->type_name(type)->default_str(usual)->group(group.title)->take_last();
 }
 
-// `usual` says what happens without the flag when the field's first value does not.
-void add_integer(const Group& group, const char* name, int64_t& field, int64_t least, int64_t most,
-                 const char* help, const std::string& usual = "") {
-  add(group, name, "N", help, usual.empty() ? std::to_string(field) : usual,
-      [&field, least, most](const std::string& flag, const std::string& text) {
-        field = parse_integer(flag, text, least, most);
-      });
-}
-
 CLI::Option* add_real(const Group& group, const char* name, double& field, const Interval& interval,
                       const char* help, const std::string& usual = "") {
   return add(group, name, "X", help, usual.empty() ? str_cat(field) : usual,
@@ -88,6 +79,14 @@ std::string usual_learning_rates(const std::string& usual_optimizer) {
 }
 
 }  // namespace
+
+void add_integer(const Group& group, const char* name, int64_t& field, int64_t least, int64_t most,
+                 const char* help, const std::string& usual) {
+  add(group, name, "N", help, usual.empty() ? std::to_string(field) : usual,
+      [&field, least, most](const std::string& flag, const std::string& text) {
+        field = parse_integer(flag, text, least, most);
+      });
+}
 
 CLI::Option* add_text(const Group& group, const char* name, const char* type, std::string& field,
                       const char* help, const std::string& usual) {

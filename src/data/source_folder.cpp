@@ -19,8 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Less would not even do for the tables of the image libraries.
-constexpr int64_t kLeastDecodeBytes = 128 * kKiB;
 constexpr size_t kMaxRelativePath = 520;  // two names of at most 255 bytes
 
 class FolderDataset : public Dataset {

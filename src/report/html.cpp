@@ -152,6 +152,11 @@ std::string profile_html(const Profile& profile) {
   return page("profile", str_cat("thimble profile: ", title_of(profile.options)), data);
 }
 
+std::string confusion_html(const EvalReport& report) {
+  return page("confusion", str_cat("thimble eval: ", report.weights_file),
+              Json::parse(to_json(report)));
+}
+
 std::string study_html(const std::vector<StudyTable>& tables, const std::string& study) {
   Json data = Json::parse(study_json(tables));
   data["study"] = study;

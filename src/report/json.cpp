@@ -70,6 +70,32 @@ Json explored_json(const std::vector<Exploration>& weights) {
   return list;
 }
 
+Json classes_json(const EvalReport& r) {
+  Json list = Json::array();
+  for (size_t c = 0; c < r.classes.size(); ++c) {
+    const ClassResult& k = r.classes[c];
+    const bool any = k.examples > 0;
+    list.push_back({{"name", k.name},
+                    {"examples", k.examples},
+                    {"correct", k.correct},
+                    {"answers", k.answers},
+                    {"accuracy", any ? Json(static_cast<double>(k.correct) /
+                                            static_cast<double>(k.examples))
+                                     : Json()}});
+  }
+  return list;
+}
+
+// A row for each class: what its examples were taken for.
+Json confusion_json(const EvalReport& r) {
+  Json rows = Json::array();
+  const auto classes = static_cast<std::ptrdiff_t>(r.classes.size());
+  for (auto row = r.confusion.begin(); row != r.confusion.end(); row += classes) {
+    rows.push_back(std::vector<int64_t>(row, row + classes));
+  }
+  return rows;
+}
+
 }  // namespace
 
 std::string to_json(const PlanReport& report) { return print(plan_json(report)); }
@@ -86,6 +112,11 @@ std::string to_json(const TrainReport& r) {
   json["accuracy"] = measured(r.accuracy);
   json["skipped_examples"] = measured(r.skipped_examples);
   json["weights_file"] = measured(r.weights_file);
+  if (r.trained && r.validation_accuracy >= 0) {
+    json["validation_loss"] = r.validation_loss;
+    json["validation_accuracy"] = r.validation_accuracy;
+    if (r.best_epoch >= 0) json["best_epoch"] = r.best_epoch;
+  }
   if (!r.explored.empty()) json["explored"] = explored_json(r.explored);
   return print(json);
 }
@@ -101,6 +132,8 @@ std::string to_json(const EvalReport& r) {
   json["loss"] = measured(r.loss);
   json["accuracy"] = measured(r.accuracy);
   json["skipped_examples"] = measured(r.skipped_examples);
+  json["classes"] = r.evaluated ? classes_json(r) : Json();
+  json["confusion"] = r.evaluated && !r.confusion.empty() ? confusion_json(r) : Json();
   return print(json);
 }
 

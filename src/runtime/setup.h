@@ -35,8 +35,9 @@ inline constexpr const char* kNextImages = "images of the next batch";
 inline constexpr const char* kNextLabels = "labels of the next batch";
 inline constexpr const char* kLoaderMemory = "data loader";
 
-// Checks and completes the options, opens the data and builds the model. Throws UserError.
-Setup prepare(TrainOptions options, bool training);
+// Checks and completes the options, opens the data and builds the model. Throws UserError. With
+// `pictures`, these are what is evaluated.
+Setup prepare(TrainOptions options, bool training, std::unique_ptr<Dataset> pictures = nullptr);
 
 // All cores that this process may use, when `threads` is 0.
 int usual_threads(int threads);
