@@ -94,7 +94,8 @@ class Fuser {
 
   void join_activation(size_t at) {
     const NetworkLayer activation = layers_[at];
-    const std::ptrdiff_t i = only_for_one(activation.inputs[0], "batch_norm");
+    std::ptrdiff_t i = only_for_one(activation.inputs[0], "batch_norm");
+    if (i < 0) i = only_for_one(activation.inputs[0], "group_norm");
     if (i < 0 || layers_[static_cast<size_t>(i)].attributes.has("activation")) return;
     NetworkLayer& norm = layers_[static_cast<size_t>(i)];
     norm.attributes.set("activation", activation.op);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 namespace thimble {
@@ -46,9 +47,9 @@ class Finder {
 
  private:
   // cut_[i]: the one tensor that layers behind i read of what was made so far; empty when several.
+  // The image does not count: a side network reads it late.
   void find_cuts() {
     std::set<std::string> live;
-    if (readers_.contains(input_)) live.insert(input_);
     for (size_t i = 0; i < layers_.size(); ++i) {
       for (const std::string& t : layers_[i].outputs) live.insert(t);
       std::erase_if(live, [&](const std::string& t) {
@@ -69,19 +70,31 @@ class Finder {
     return at;
   }
 
+  // (O, I, R, S) of a convolution, also where its weights are standardised; null: not known.
+  const Shape* weights_of(const NetworkLayer& conv) const {
+    const std::string* name = &conv.inputs[1];
+    const auto made = maker_.find(*name);
+    if (made != maker_.end()) name = &layers_[made->second].inputs[0];
+    const auto it = shapes_.find(*name);
+    return it != shapes_.end() && it->second.rank() == 4 ? &it->second : nullptr;
+  }
+  static int64_t groups_of(const NetworkLayer& conv) {
+    return conv.attributes.has("groups") ? conv.attributes.integer("groups") : 1;
+  }
+
   bool is_pointwise(const NetworkLayer* conv) const {
     if (conv == nullptr || conv->op != "conv2d") return false;
-    const auto it = shapes_.find(conv->inputs[1]);
-    return it != shapes_.end() && it->second[2] * it->second[3] == 1;
+    const Shape* weights = weights_of(*conv);
+    return weights != nullptr && (*weights)[2] * (*weights)[3] == 1;
   }
   bool is_depthwise(const NetworkLayer& conv) const {
-    return conv.op == "conv2d" && conv.attributes.has("groups") &&
-           conv.attributes.integer("groups") > 1 && shapes_.at(conv.inputs[1])[1] == 1;
+    if (conv.op != "conv2d" || groups_of(conv) == 1) return false;
+    const Shape* weights = weights_of(conv);
+    return weights != nullptr && (*weights)[1] == 1;
   }
-  bool narrows(const NetworkLayer& conv) const {
-    const Shape& weights = shapes_.at(conv.inputs[1]);
-    const int64_t groups = conv.attributes.has("groups") ? conv.attributes.integer("groups") : 1;
-    return weights[0] < weights[1] * groups;
+  bool widens(const NetworkLayer& conv) const {
+    const Shape& weights = *weights_of(conv);
+    return weights[0] > weights[1] * groups_of(conv);
   }
 
   size_t convolutions(size_t first, size_t last) const {
@@ -104,18 +117,22 @@ class Finder {
     if (reader != nullptr && (is_norm(reader->op) || is_activation(reader->op))) return false;
     const NetworkLayer* conv = skip(skip(&layer, is_activation), is_norm);
     if (!is_pointwise(conv) || convolutions(first, i + 1) < 2) return false;
-    if (!is_activation(layer.op) && narrows(*conv)) return true;
+    if (!is_activation(layer.op) && !widens(*conv)) return true;
     const NetworkLayer* filter = skip(skip(before(*conv), is_activation), is_norm);
     return filter != nullptr && is_depthwise(*filter) && maker_.at(filter->outputs[0]) >= first;
   }
 
-  // Norm, activation and shuffle behind a joint are the block's.
+  // Norm, activation and shuffle behind a joint are the block's, and what a module of a side
+  // network adds.
   size_t with_followers(size_t i) const {
     while (i + 1 < layers_.size() && !cut_[i + 1].empty()) {
       const std::string& op = layers_[i + 1].op;
       const bool follows = is_norm(op) || is_activation(op) || op == "channel_shuffle";
       if (!follows || layers_[i + 1].inputs[0] != cut_[i] || only_reader(i) == nullptr) break;
       ++i;
+    }
+    for (size_t k = i + 1; k < layers_.size() && layers_[k].name.starts_with(kSide); ++k) {
+      if (layers_[k].op == "add" && layers_[k].inputs[0] == cut_[i]) return k;
     }
     return i;
   }
@@ -154,23 +171,33 @@ class Finder {
     return at != nullptr && at->op == "concat";
   }
 
-  // What the weights' names begin with, in whole words between dots.
+  // What the weights' names begin with, in whole words, down to the last one with a number:
+  // "features.3" of features.3.conv.0.0.weight, "block_3" of block_3_expand.weight.
   std::string common_prefix(const NetworkBlock& block) const {
-    std::string prefix;
-    bool any = false;
+    std::optional<std::string> prefix;
     for (size_t i = block.first; i < block.last; ++i) {
-      if (layers_[i].op != "conv2d") continue;
+      if (layers_[i].op != "conv2d" || layers_[i].name.starts_with(kSide)) continue;
       const std::string& name = layers_[i].inputs[1];
-      const std::string words = name.substr(0, name.rfind('.') + 1);
-      size_t same = 0;
-      if (!any) prefix = words;
-      while (same < std::min(prefix.size(), words.size()) && prefix[same] == words[same]) ++same;
-      prefix.resize(same);
-      prefix.resize(prefix.rfind('.') + 1);
-      any = true;
+      const std::string own = name.substr(0, name.rfind('.') + 1);
+      if (!prefix) prefix = own;
+      const auto end = std::mismatch(prefix->begin(), prefix->end(), own.begin(), own.end()).first;
+      prefix->erase(end, prefix->end());
     }
-    if (!prefix.empty()) prefix.pop_back();
-    return prefix;
+    std::string words = prefix.value_or("");
+    words.resize(last_break(words));
+    while (words.find_first_of(kDigits) != words.npos) {
+      const size_t before = last_break(words);
+      if (words.find_first_of(kDigits, before) != words.npos || before == 0) break;
+      words.resize(before);
+    }
+    return words;
+  }
+  static constexpr const char* kSide = "side.";  // what stands beside (side_network.h)
+  static constexpr const char* kDigits = "0123456789";
+  // Where the last word ends that something follows; 0: nowhere.
+  static size_t last_break(const std::string& words) {
+    const size_t at = words.find_last_of("._/");
+    return at == words.npos ? 0 : at;
   }
 
   void name(std::vector<NetworkBlock>& blocks) const {

@@ -19,11 +19,12 @@ struct NetworkBlock {
 // The blocks of any backbone, first to last, by what it computes and not by what it is called. A
 // block ends at a tensor that is all which later layers read of what came before, and that is
 //   * joined: an add or a concat, and what directly follows it (norm, activation, channel shuffle);
-//   * a linear bottleneck: a 1x1 convolution to fewer channels [and norm] without activation; or
+//   * a linear bottleneck: a 1x1 convolution to no more channels [and norm] without activation; or
 //   * separable: a 1x1 convolution behind a depthwise one, with its norm and activation.
 // It begins where the last one ended, behind pools. The first begins behind the stem: where the
 // branches fork, or at the depthwise convolution, or at the 1x1 convolution before either of them.
-// Stem, last 1x1 convolution and head are in none. Empty: nothing of the kind.
+// Stem, last 1x1 convolution and head are in none. A side network's module is part of the block
+// that it stands beside. Empty: nothing of the kind.
 std::vector<NetworkBlock> blocks_of(const Network& network);
 
 }  // namespace thimble
