@@ -342,7 +342,7 @@ struct BlockProfile {
   int64_t peak_bytes = 0;  // largest sum of a layer's temporary bytes and what is kept by then
   bool sensitive = false;  // takes more for a moment than the whole network keeps
   // The same of one run of thimble's plan, with all its examples, backward pass and techniques:
-  // what lies in the arena beside weights, optimizer and data.
+  // what lies in the arena beside weights, their gradients, optimizer and data.
   int64_t planned_temporary_bytes = 0;
   int64_t planned_cumulative_bytes = 0;
   int64_t planned_peak_bytes = 0;

@@ -43,9 +43,8 @@ MemoryProfile planned_memory(const Program& program, const std::vector<LayerGrou
     BlockMemory& block = profile.blocks[at];
     const auto bytes = bytes_at_step(program.memory, static_cast<int32_t>(s));
     const int64_t saved = bytes_of(bytes, Category::saved);
-    const int64_t rest = bytes_of(bytes, Category::gradients) +
-                         bytes_of(bytes, Category::temporaries) +
-                         bytes_of(bytes, Category::scratchpad);
+    const int64_t rest =
+        bytes_of(bytes, Category::temporaries) + bytes_of(bytes, Category::scratchpad);
     block.temporary_bytes = std::max(block.temporary_bytes, rest);
     block.peak_bytes = std::max(block.peak_bytes, saved + rest);
     if (steps[s].phase == Phase::forward) block.cumulative_bytes = saved;

@@ -3,18 +3,17 @@
 #include <algorithm>
 #include <map>
 
-#include "ops/core/op.h"
+#include "base/error.h"
+#include "models/activation_op.h"
 
 namespace thimble {
 namespace {
 
 // Each channel of what comes out depends on the same channel of the first input alone.
 bool keeps_channels(const NetworkLayer& layer) {
-  static const std::set<std::string> pools = {"max_pool", "average_pool", "global_average_pool",
-                                              "pad", "dropout"};
-  if (pools.contains(layer.op)) return true;
-  const OpDef& def = find_op(layer.op);
-  return def.elementwise && def.inputs.size() == 1 && def.outputs.size() == 1;
+  static const std::set<std::string> kOthers = {"max_pool", "average_pool", "global_average_pool",
+                                                "pad",      "dropout",      "upsample_bilinear"};
+  return kOthers.contains(layer.op) || is_activation(layer.op);
 }
 
 class Finder {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "ops/core/op.h"
+#include "models/activation_op.h"
 
 namespace thimble {
 namespace {
@@ -70,9 +70,7 @@ class Counter {
   static Kind kind_of(const Node& node) {
     if (node.op == "conv2d" || node.op == "linear") return Kind::layer;
     if (node.op == "batch_norm" || node.op == "group_norm") return Kind::norm;
-    const OpDef& def = find_op(node.op);
-    const bool one_in_one_out = node.inputs.size() == 1 && def.outputs.size() == 1;
-    return def.elementwise && one_in_one_out ? Kind::activation : Kind::other;
+    return is_activation(node.op) ? Kind::activation : Kind::other;
   }
 
   // Of nothing but weights: one that is written out, or standardised.

@@ -211,11 +211,9 @@ namespace {
 std::string megabytes(int64_t bytes) { return format_fixed(static_cast<double>(bytes) / 1e6, 3); }
 
 std::string blocks_text(const Profile& profile) {
-  Table table = {"llrrrrrr"};
-  const std::string examples = str_cat(profile.planned_examples, " in the plan");
-  table.rows.push_back({"", "", "", "one", "", "", examples, ""});
-  table.rows.push_back(
-      {"block", "", "temporary", "cumulative", "peak", "temporary", "cumulative", "peak"});
+  Table table = {
+      "llrrrrrr",
+      {{"block", "", "temporary", "cumulative", "peak", "temporary", "cumulative", "peak"}}};
   const auto add = [&](const BlockProfile& b, const std::string& note) {
     table.rows.push_back({b.name, note, megabytes(b.temporary_bytes), megabytes(b.cumulative_bytes),
                           megabytes(b.peak_bytes), megabytes(b.planned_temporary_bytes),
@@ -223,14 +221,13 @@ std::string blocks_text(const Profile& profile) {
   };
   for (const BlockProfile& b : profile.blocks) add(b, b.sensitive ? "sensitive" : "");
   add(profile.all_blocks, "");
+  const double total = static_cast<double>(profile.paper_total_bytes) / 1e6;
   return str_cat(
-      "\n  activations in MB (10^6 bytes), as the paper counts one example and as they lie in the "
-      "arena\n\n",
-      table.text(),
-      "  sensitive: temporary above all that is kept; `thimble prune` removes channels there\n",
-      "  as the paper counts, training takes ",
-      format_fixed(static_cast<double>(profile.paper_total_bytes) / 1e6, 2),
-      " MB: the batch's peaks, trained weights, frozen ones in 8 bits\n");
+      "\n  activations in MB (10^6 bytes): one example as the paper counts, then ",
+      profile.planned_examples, " in the plan\n\n", table.text(),
+      "  sensitive: more for a moment than is kept of all; `thimble prune` makes it less\n",
+      "  the paper's bytes of training: ", format_fixed(total, 2),
+      " MB, with frozen weights in 8 bits\n");
 }
 
 }  // namespace

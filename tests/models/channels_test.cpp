@@ -83,7 +83,8 @@ TEST(Channels, OfABottleneckAreThoseBetweenItsConvolutions) {
 }
 
 TEST(Channels, GoThroughPoolsAndActivations) {
-  for (const char* op : {"relu", "silu", "tanh", "max_pool", "average_pool", "pad"}) {
+  for (const char* op :
+       {"relu", "silu", "sigmoid", "hard_sigmoid", "max_pool", "average_pool", "pad"}) {
     const auto all = channel_groups(with_between(op).network);
     EXPECT_EQ(made_by(all, "first").refusal, "") << op;
     EXPECT_EQ(made_by(all, "first").readers, (std::vector<std::string>{"second"})) << op;
@@ -91,7 +92,7 @@ TEST(Channels, GoThroughPoolsAndActivations) {
 }
 
 TEST(Channels, StayWhereOthersAreTakenWithThem) {
-  for (const char* op : {"add", "mul", "concat", "space_to_depth"}) {
+  for (const char* op : {"add", "mul", "concat", "space_to_depth", "channel_shuffle"}) {
     const auto all = channel_groups(with_between(op).network);
     EXPECT_EQ(made_by(all, "first").refusal,
               std::string("layer between (") + op + ") takes them together");

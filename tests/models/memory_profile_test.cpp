@@ -79,6 +79,38 @@ TEST(MemoryProfile, CountsWhatIsKeptForWhatIsTrained) {
   EXPECT_EQ(kept({"conv.weight", "fc.weight"}), kImage + kMask + kMap + kPooled);
 }
 
+// Rep-Net's modules run before their blocks in some graphs.
+TEST(MemoryProfile, WhatStandsBesideABlockRunsBehindItsLayers) {
+  const auto written = [](bool first) {
+    WrittenNetwork w("tiny", {4, 8, 8});
+    const auto side = [&] { w.norm("side.a.norm", w.network.input); };
+    if (first) side();
+    const std::string x = w.conv("conv", w.network.input, 4);
+    if (!first) side();
+    w.classify(x, 5);
+    return w.network;
+  };
+  const std::vector<LayerGroup> groups = {{"a", true, {"conv"}, "side.a."},
+                                          {"head", false, {"fc"}}};
+  const auto profile = [&](bool first) {
+    return memory_profile(graph_with(written(first), is_head_or_side), groups).blocks;
+  };
+  EXPECT_EQ(profile(true), profile(false));
+  EXPECT_EQ(profile(true)[0], (BlockMemory{"a", true, 8 * 256, 4 * 256, 8 * 256}));
+}
+
+TEST(MemoryProfile, AWeightThatIsMadeOfATrainedOneIsTrained) {
+  WrittenNetwork w("tiny", {4, 8, 8});
+  const std::string x = w.conv("conv", w.network.input, 4);
+  w.network.layers[0].inputs[1] = "standard";
+  w.network.layers.insert(w.network.layers.begin(),
+                          {"standardize_weights", "standard", {"conv.weight"}, {"standard"}, {}});
+  w.classify(x, 5);
+  const auto trains = [](const std::string& name) { return name == "conv.weight"; };
+  EXPECT_EQ(memory_profile(graph_with(w.network, trains), {{"all", true, {}}}).cumulative_bytes,
+            4 * 256);
+}
+
 // (3 + 4) maps of the convolution are most; what is kept by then is the image.
 TEST(MemoryProfile, ItsPeakIsOfTheLayerWithWhatIsKeptBeforeIt) {
   WrittenNetwork w("tiny", {3, 8, 8});

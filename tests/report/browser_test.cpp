@@ -6,6 +6,7 @@
 #include <regex>
 
 #include "cli/child.h"
+#include "made_up.h"
 #include "made_up_timeline.h"
 #include "report/html.h"
 
@@ -249,6 +250,24 @@ TEST(Browser, ReversibilityShowsEveryMap) {
   EXPECT_EQ(attribute(document, "data-dots"), "3");
   EXPECT_EQ(attribute(document, "data-rows"), "3");
   EXPECT_EQ(attribute(document, "data-name"), "layer1.<b>");
+}
+
+TEST(Browser, AProfileShowsEveryBlockInTwoConventions) {
+  NEEDS_BROWSER();
+  Profile profile = made_up_block_profile();
+  profile.blocks[1].name = "layer1.<b>";
+  const std::string document = document_of(
+      profile_html(profile), note("bars", "document.querySelectorAll('g.block').length") +
+                                 note("rows", "byId('rows').rows.length") +
+                                 note("name", "byId('rows').rows[1].cells[0].textContent") +
+                                 note("peak", "byId('rows').rows[1].cells[3].textContent") +
+                                 note("note", "byId('rows').rows[1].cells[7].textContent"));
+  EXPECT_EQ(attribute(document, "data-errors"), "0");
+  EXPECT_EQ(attribute(document, "data-bars"), "6");
+  EXPECT_EQ(attribute(document, "data-rows"), "4");
+  EXPECT_EQ(attribute(document, "data-name"), "layer1.<b>");
+  EXPECT_EQ(attribute(document, "data-peak"), "5.720");
+  EXPECT_EQ(attribute(document, "data-note"), "sensitive");
 }
 
 TEST(Browser, AStudyShowsEveryTable) {

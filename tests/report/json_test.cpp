@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "made_up.h"
+#include "report/prune.h"
 
 namespace thimble::report_test {
 namespace {
@@ -128,9 +129,37 @@ TEST(ReportJson, ProfileHasLayersAndTheirTotal) {
        "temporary_bytes": 4096},
       {"name": "loss", "op": "softmax_cross_entropy", "shape": [], "parameters": 0,
        "forward_flops": 100, "backward_flops": 200, "saved_bytes": 320, "temporary_bytes": 64}],
+    "blocks": [],
+    "all_blocks": {"name": "", "is_block": true, "temporary_bytes": 0, "cumulative_bytes": 0,
+                   "peak_bytes": 0, "sensitive": false, "planned_temporary_bytes": 0,
+                   "planned_cumulative_bytes": 0, "planned_peak_bytes": 0},
+    "planned_examples": 0,
+    "paper_total_bytes": 0,
     "arena_bytes_per_pixel": 352.25,
     "total": {"parameters": 864, "forward_flops": 12345778, "backward_flops": 24691556,
               "saved_bytes": 1048896, "largest_temporary_bytes": 4096}})"));
+}
+
+TEST(ReportJson, ProfileHasBlocks) {
+  const json profile = json::parse(to_json(made_up_block_profile()));
+  EXPECT_EQ(profile["blocks"][1], json::parse(R"({
+    "name": "block1", "is_block": true, "temporary_bytes": 5619712, "cumulative_bytes": 831040,
+    "peak_bytes": 5720064, "sensitive": true, "planned_temporary_bytes": 9000000,
+    "planned_cumulative_bytes": 1000000, "planned_peak_bytes": 9500000})"));
+  EXPECT_EQ(profile["all_blocks"]["planned_peak_bytes"], 9500000);
+  EXPECT_EQ(profile["planned_examples"], 4);
+  EXPECT_EQ(profile["paper_total_bytes"], 50529472);
+}
+
+TEST(ReportJson, PruneHasBlocksBeforeAndAfter) {
+  const json report = json::parse(to_json(made_up_pruning()));
+  EXPECT_EQ(report["blocks"][0], json::parse(R"({
+    "name": "block2", "ratio": 0.78125, "channels_before": 96, "channels": 21, "reached": true,
+    "before": {"temporary_bytes": 5619712, "cumulative_bytes": 831040, "peak_bytes": 5720064},
+    "after": {"temporary_bytes": 1856512, "cumulative_bytes": 652680, "peak_bytes": 1925504}})"));
+  EXPECT_EQ(report["after"]["peak_bytes"], 2020956);
+  EXPECT_EQ(report["peak_block"], "block13");
+  EXPECT_EQ(report["file"], "pruned.thimble");
 }
 
 TEST(ReportJson, ListingIsAnObject) {

@@ -45,4 +45,36 @@ inline std::vector<LayerProfile> made_up_layers() {
           {"loss", "softmax_cross_entropy", {}, 0, 100, 200, 320, 64}};
 }
 
+inline Profile made_up_block_profile() {
+  Profile p = {made_up_layers()};
+  p.blocks = {{"stem", false, 2207744, 50176, 2207744, false, 3000000, 60000, 3000000},
+              {"block1", true, 5619712, 831040, 5720064, true, 9000000, 1000000, 9500000},
+              {"head", false, 313600, 1939808, 2240448, false, 400000, 2000000, 2100000}};
+  p.all_blocks = {"all", false, 5619712, 1939808, 5720064, false, 9000000, 2000000, 9500000};
+  p.planned_examples = 4;
+  p.paper_total_bytes = 50529472;
+  p.options.model = {.name = "mobilenet_v2", .batch = 8, .train = "side,head"};
+  return p;
+}
+
+inline PruneReport made_up_pruning() {
+  PruneReport r;
+  r.blocks = {{"block2",
+               0.78125,
+               96,
+               21,
+               true,
+               {"block2", true, 5619712, 831040, 5720064},
+               {"block2", true, 1856512, 652680, 1925504}}};
+  r.before = {"all", false, 5619712, 1939808, 5720064};
+  r.after = {"all", false, 1906688, 1677364, 2020956};
+  r.peak_block = "block13";
+  r.target_bytes = 2000000;
+  r.parameters_before = 3504872;
+  r.parameters = 3491757;
+  r.examples = 128;
+  r.file = "pruned.thimble";
+  return r;
+}
+
 }  // namespace thimble::report_test

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "made_up.h"
+#include "report/prune.h"
 
 namespace thimble::report_test {
 namespace {
@@ -208,6 +209,25 @@ TEST(ReportText, ProfileLinesUp) {
   forward and backward in FLOPs; temp in total: the largest
   the arena grows by 352 bytes with each pixel of the input
 )");
+}
+
+TEST(ReportText, BlocksLineUpInTwoConventions) {
+  const std::string text = profile_text(made_up_block_profile());
+  EXPECT_EQ(text.substr(text.find("\n\n") + 1), R"(
+)");
+}
+
+TEST(ReportText, PruningSaysWhatIsLeft) {
+  EXPECT_EQ(prune_text(made_up_pruning()), R"(
+)");
+}
+
+TEST(ReportText, PruningSaysWhereTheTargetIsNotReached) {
+  PruneReport report = made_up_pruning();
+  report.blocks[0].reached = false;
+  EXPECT_NE(prune_text(report).find("not reached, with a single channel left: block2; what else "
+                                    "goes in and comes out takes more than 2.000 MB"),
+            std::string::npos);
 }
 
 TEST(ReportText, ListingLinesUp) {
