@@ -61,8 +61,7 @@ int64_t bytes_of(const Schedule& schedule, const char* name) {
 void eval(const std::vector<std::string>& args, const std::string& backend_name) {
   const SafetensorsReader in(args[2]);
   const Network network = read_network(args[0]);
-  Graph graph =
-      inference_graph(graph_of(network, options_for(entry(in, "images"), "frozen")));
+  Graph graph = inference_graph(graph_of(network, options_for(entry(in, "images"), "frozen")));
   graph.tensor(graph.find("logits")).role = Role::metric;  // nothing is put over it
   const auto backend = make_backend(backend_name);
   std::vector<NamedLayout> layouts;
