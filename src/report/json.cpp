@@ -75,13 +75,13 @@ Json classes_json(const EvalReport& r) {
   for (size_t c = 0; c < r.classes.size(); ++c) {
     const ClassResult& k = r.classes[c];
     const bool any = k.examples > 0;
-    list.push_back({{"name", k.name},
-                    {"examples", k.examples},
-                    {"correct", k.correct},
-                    {"answers", k.answers},
-                    {"accuracy", any ? Json(static_cast<double>(k.correct) /
-                                            static_cast<double>(k.examples))
-                                     : Json()}});
+    list.push_back(
+        {{"name", k.name},
+         {"examples", k.examples},
+         {"correct", k.correct},
+         {"answers", k.answers},
+         {"accuracy",
+          any ? Json(static_cast<double>(k.correct) / static_cast<double>(k.examples)) : Json()}});
   }
   return list;
 }
