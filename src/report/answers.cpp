@@ -50,6 +50,16 @@ std::vector<Confusion> worst_confusions(const EvalReport& r, size_t most) {
   return all;
 }
 
+std::string confusion_rows(const EvalReport& r, const char* between_rows,
+                           const char* between_numbers) {
+  std::string text;
+  for (size_t i = 0; i < r.confusion.size(); ++i) {
+    if (i > 0) text += i % r.classes.size() == 0 ? between_rows : between_numbers;
+    text += std::to_string(r.confusion[i]);
+  }
+  return text;
+}
+
 std::string classes_text(const EvalReport& r) {
   Table table = {"lrrrr"};
   table.rows.push_back({"class", "examples", "right", "accuracy", "precision"});
