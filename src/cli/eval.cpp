@@ -33,8 +33,8 @@ ExitCode run_eval(const Request& request) {
 }  // namespace
 
 void add_eval_command(CLI::App& app, Request& request) {
-  CLI::App& command =
-      *app.add_subcommand("eval", "Loss and accuracy of a trained model on the test split, by class");
+  CLI::App& command = *app.add_subcommand(
+      "eval", "Loss and accuracy of a trained model on the test split, by class");
   TrainOptions& options = request.options;
   const Group group = {command, "Model and data"};
   add_text(group, "--run", "FOLDER", options.run_folder,

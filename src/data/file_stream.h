@@ -35,8 +35,8 @@ class FileStream {
   // Throws UserError: the file's name and what is wrong with it.
   template <class... Parts>
   [[noreturn]] void fail(const Parts&... parts) const {
-    throw UserError(str_cat(name_.folder, name_.folder.empty() ? "" : "/", name_.relative, ": ",
-                            parts...));
+    throw UserError(
+        str_cat(name_.folder, name_.folder.empty() ? "" : "/", name_.relative, ": ", parts...));
   }
 
  private:

@@ -44,11 +44,20 @@ std::vector<Confusion> worst_confusions(const EvalReport& r, size_t most) {
     const Confusion c = {i / classes, i % classes, r.confusion[i]};
     if (c.is != c.taken && c.examples > 0) all.push_back(c);
   }
-  std::stable_sort(all.begin(), all.end(), [](const Confusion& a, const Confusion& b) {
-    return a.examples > b.examples;
-  });
+  std::stable_sort(all.begin(), all.end(),
+                   [](const Confusion& a, const Confusion& b) { return a.examples > b.examples; });
   all.resize(std::min(all.size(), most));
   return all;
+}
+
+std::string confusion_rows(const EvalReport& r, const char* between_rows,
+                           const char* between_numbers) {
+  std::string text;
+  for (size_t i = 0; i < r.confusion.size(); ++i) {
+    if (i > 0) text += i % r.classes.size() == 0 ? between_rows : between_numbers;
+    text += std::to_string(r.confusion[i]);
+  }
+  return text;
 }
 
 std::string classes_text(const EvalReport& r) {
@@ -69,8 +78,8 @@ std::string classes_text(const EvalReport& r) {
   if (worst.empty()) return text;
   Table pairs = {"rll"};
   for (const Confusion& c : worst) {
-    pairs.rows.push_back({std::to_string(c.examples), r.classes[c.is].name,
-                          "taken for " + r.classes[c.taken].name});
+    pairs.rows.push_back(
+        {std::to_string(c.examples), r.classes[c.is].name, "taken for " + r.classes[c.taken].name});
   }
   return text + "\nmost often confused\n" + pairs.text();
 }
@@ -81,8 +90,8 @@ std::string prediction_text(const PredictReport& r) {
     if (!picture.error.empty()) continue;
     Table table = {"rl"};
     for (const Prediction::Answer& a : picture.answers) {
-      table.rows.push_back({format_fixed(a.probability, 4),
-                            r.classes[static_cast<size_t>(a.label)]});
+      table.rows.push_back(
+          {format_fixed(a.probability, 4), r.classes[static_cast<size_t>(a.label)]});
     }
     text += picture.file + "\n" + table.text();
   }

@@ -17,6 +17,10 @@ struct Confusion {
 // The pairs with most examples, most first; of equal ones the lower classes first.
 std::vector<Confusion> worst_confusions(const EvalReport& report, size_t most);
 
+// The numbers of the matrix, a row for each class: what its examples were taken for.
+std::string confusion_rows(const EvalReport& report, const char* between_rows,
+                           const char* between_numbers);
+
 // A line for each class, and the worst confusions. Of very many classes: those that are right least
 // often.
 std::string classes_text(const EvalReport& report);

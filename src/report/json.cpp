@@ -2,7 +2,9 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
+#include "report/answers.h"
 #include "report/total.h"
 
 namespace thimble {
@@ -75,25 +77,21 @@ Json classes_json(const EvalReport& r) {
   for (size_t c = 0; c < r.classes.size(); ++c) {
     const ClassResult& k = r.classes[c];
     const bool any = k.examples > 0;
-    list.push_back({{"name", k.name},
-                    {"examples", k.examples},
-                    {"correct", k.correct},
-                    {"answers", k.answers},
-                    {"accuracy", any ? Json(static_cast<double>(k.correct) /
-                                            static_cast<double>(k.examples))
-                                     : Json()}});
+    list.push_back(
+        {{"name", k.name},
+         {"examples", k.examples},
+         {"correct", k.correct},
+         {"answers", k.answers},
+         {"accuracy",
+          any ? Json(static_cast<double>(k.correct) / static_cast<double>(k.examples)) : Json()}});
   }
   return list;
 }
 
-// A row for each class: what its examples were taken for.
-Json confusion_json(const EvalReport& r) {
-  Json rows = Json::array();
-  const auto classes = static_cast<std::ptrdiff_t>(r.classes.size());
-  for (auto row = r.confusion.begin(); row != r.confusion.end(); row += classes) {
-    rows.push_back(std::vector<int64_t>(row, row + classes));
-  }
-  return rows;
+// An object's text, and in it one more name, whose value is text already.
+std::string with_last(std::string object, const char* name, const std::string& value) {
+  object.resize(object.size() - std::string_view("\n}\n").size());
+  return object.append(",\n  \"").append(name).append("\": ").append(value).append("\n}\n");
 }
 
 }  // namespace
@@ -133,8 +131,10 @@ std::string to_json(const EvalReport& r) {
   json["accuracy"] = measured(r.accuracy);
   json["skipped_examples"] = measured(r.skipped_examples);
   json["classes"] = r.evaluated ? classes_json(r) : Json();
-  json["confusion"] = r.evaluated && !r.confusion.empty() ? confusion_json(r) : Json();
-  return print(json);
+  // As text at once: a tree of so many numbers would take more than evaluating small networks.
+  const bool known = r.evaluated && !r.confusion.empty();
+  return with_last(print(json), "confusion",
+                   known ? "[[" + confusion_rows(r, "], [", ", ") + "]]" : "null");
 }
 
 std::string to_json(const CalibrationReport& r) {

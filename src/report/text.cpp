@@ -195,8 +195,8 @@ std::string result_text(const TrainReport& r) {
 std::string result_text(const EvalReport& r) {
   return str_cat(r.weights_file, "\n", test_result(r.accuracy, r.loss), " over ", r.examples,
                  " examples\n", format_rate(r.samples_per_second), " images/s\n",
-                 skipped(r.skipped_examples), "\n",
-                 r.classes.empty() ? "" : classes_text(r) + "\n", contract_text(r.plan, r.peak_rss_bytes));
+                 skipped(r.skipped_examples), "\n", r.classes.empty() ? "" : classes_text(r) + "\n",
+                 contract_text(r.plan, r.peak_rss_bytes));
 }
 
 std::string calibration_text(const CalibrationReport& r) {

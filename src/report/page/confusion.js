@@ -1,4 +1,6 @@
 // The confusion matrix, and a line for each class.
+const rows = data.confusion === null ? null
+    : data.confusion.split(';').map(row => row.split(',').map(Number));
 const names = data.classes.map(c => c.name);
 const percent = share => share === null ? '-' : (100 * share).toFixed(1) + '%';
 const share = (part, whole) => whole > 0 ? part / whole : null;
@@ -16,7 +18,7 @@ function matrix() {
   const top = left;
   canvas.setAttribute('width', left + n * cell + 8);
   canvas.setAttribute('height', top + n * cell + 8);
-  data.confusion.forEach((row, i) => {
+  rows.forEach((row, i) => {
     const all = row.reduce((a, b) => a + b, 0);
     row.forEach((count, k) => {
       const part = share(count, all);
@@ -63,7 +65,7 @@ for (const c of data.classes) {
   byId('classes').append(line('td', [c.name, String(c.examples), String(c.correct),
     percent(c.accuracy), percent(share(c.correct, c.answers))]));
 }
-if (data.confusion === null) {
+if (rows === null) {
   byId('matrix-card').hidden = true;
 } else {
   redrawWith(matrix);
