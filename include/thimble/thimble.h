@@ -239,6 +239,7 @@ struct Progress {
   int64_t process_bytes = 0;   // planned
   int64_t budget_bytes = 0;
   bool epoch_done = false;  // then: test loss and accuracy are there
+  bool validation = false;  // they are of the validation part, not of the test split
   double test_loss = 0;
   double test_accuracy = 0;
 };
@@ -264,7 +265,22 @@ struct TrainReport {
   int64_t skipped_examples = 0;       // broken files, with skip_bad
   std::string weights_file;           // the trained model, when there is a run folder
   std::vector<Exploration> explored;  // with SparseChoice::explored
+  // With DataChoice::validation, of the weights that were kept; below 0: there is none.
+  double validation_loss = -1;
+  double validation_accuracy = -1;
+  int64_t best_epoch = -1;  // with `patience`: whose weights were kept, zero-based
 };
+
+// How a model answers examples of one class.
+struct ClassResult {
+  std::string name;
+  int64_t examples = 0;  // of the class
+  int64_t correct = 0;   // of these
+  int64_t answers = 0;   // examples of any class that were taken for this one
+};
+
+// Up to so many classes, which one is taken for which is counted.
+inline constexpr int64_t kMostConfused = 256;
 
 struct EvalReport {
   PlanReport plan;
@@ -276,6 +292,30 @@ struct EvalReport {
   double loss = 0;
   double accuracy = 0;
   int64_t skipped_examples = 0;
+  std::vector<ClassResult> classes;
+  // Examples of class i that were taken for class k, at [i * classes + k]; empty where there are
+  // more than kMostConfused classes.
+  std::vector<int64_t> confusion;
+};
+
+// What a model says about one picture.
+struct Prediction {
+  struct Answer {
+    int64_t label = 0;       // in PredictReport::classes
+    double probability = 0;  // softmax over all classes
+  };
+  std::string file;
+  std::string error;            // why there is no answer; empty: there is
+  std::vector<Answer> answers;  // the most probable first
+};
+
+struct PredictReport {
+  PlanReport plan;
+  bool predicted = false;  // false: the plan did not fit
+  std::string weights_file;
+  int64_t peak_rss_bytes = 0;
+  std::vector<std::string> classes;   // names
+  std::vector<Prediction> pictures;  // in the order in which they were named
 };
 
 // One layer of a model, for `thimble profile`.
@@ -445,6 +485,10 @@ TrainReport train(const TrainOptions& options,
 // Evaluates the model in `options.run_folder` on the test split of its data, or of
 // `options.data.path` when that is given. Of a run that has not ended: its last checkpoint.
 EvalReport evaluate(const TrainOptions& options);
+// Shows pictures (JPEG or PNG files) to the model in `options.run_folder`, which needs its data no
+// more, and gives each one's `most` most probable classes. A file that is broken has an error.
+PredictReport predict(const TrainOptions& options, const std::vector<std::string>& files,
+                      int64_t most = 5);
 
 // A stack of configurations, each in fewer bytes than the one before it.
 struct StackRequest {

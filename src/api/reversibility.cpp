@@ -179,7 +179,10 @@ Reversibility reversibility(const TrainOptions& options) {
   require(options.allow.empty(), "reversibility measures what f32 does: allow nothing else");
   require(options.without.empty(), "reversibility looks at invert alone: without has '",
           joined(options.without), "', leave it out");
-  Setup setup = prepare(options, true);
+  TrainOptions plain_loss = options;
+  // What examples count makes no difference to maps.
+  if (options.data.balance == "loss") plain_loss.data.balance = "none";
+  Setup setup = prepare(std::move(plain_loss), true);
   PlanRequest& request = setup.request;
   request.optimizer = {"sgd", {{"momentum", 0.9}}};
   const Graph training = graph_of(request, {});

@@ -7,6 +7,7 @@
 #include "planner/build.h"
 #include "report/json.h"
 #include "runtime/options_file.h"
+#include "runtime/run_data.h"
 #include "runtime/run_folder.h"
 #include "runtime/run_lock.h"
 #include "runtime/safetensors.h"
@@ -63,6 +64,8 @@ TrainReport train(const TrainOptions& options,
   require(!options.data.path.empty(),
           "training needs data: a folder or a name such as "
           "fashion-mnist");
+  require(options.patience == 0 || !options.run_folder.empty(),
+          "patience needs a run folder, where the weights of the best epoch wait");
   Setup setup = prepare(options, true);
   std::optional<RunLock> lock;  // until training has ended
   open_folder(setup.options, lock);
@@ -89,6 +92,7 @@ TrainReport train(const TrainOptions& options,
     if (!options.resume || !folder.has_checkpoint()) folder.create();
     if (!setup.model_file.empty()) folder.copy_base(setup.model_file);
     folder.write_options(setup.options);
+    write_run_data(folder.data_file(), run_data_of(setup));
     folder.write_plan(to_json(report_of(plan)));
   }
   return run_training(setup, plan, {on_progress, should_stop});

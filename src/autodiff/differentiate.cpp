@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "autodiff/class_weights.h"
 #include "ops/core/as_evaluated.h"
 #include "ops/core/builder.h"
 #include "ops/core/gradient.h"
@@ -135,7 +136,7 @@ Graph add_optimizer(Differentiated differentiated, const OptimizerSpec& optimize
 }
 
 Graph inference_graph(const Graph& forward) {
-  Graph graph = forward;
+  Graph graph = without_class_weights(forward);
   for (Node& node : graph.nodes) as_evaluated(graph, node);
   verify(graph);
   return graph;

@@ -31,7 +31,8 @@ struct OptimizerSpec {
 // tensor "lr"; optimizer state is called `optimizer.<state>.<weight>`.
 Graph add_optimizer(Differentiated differentiated, const OptimizerSpec& optimizer);
 
-// The forward graph for evaluation: running statistics instead of the batch's, no dropout.
+// The forward graph for evaluation: running statistics instead of the batch's, no dropout, no class
+// weights.
 Graph inference_graph(const Graph& forward);
 
 }  // namespace thimble

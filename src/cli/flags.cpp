@@ -235,9 +235,21 @@ void add_data_flags(CLI::App& command, DataChoice& data) {
   const Group group = {command, "Data"};
   add_text(group, "--data", "NAME|FOLDER", data.path,
            "Examples: a name of `thimble list data`, or a folder");
+  add(group, "--pixels", "0..1|0..255|-1..1|imagenet|caffe",
+      "How pixels become numbers; caffe: blue first, less the mean of ImageNet",
+      "as the model's file says, or by the data's mean",
+      [&data](const std::string& flag, const std::string& text) {
+        data.pixels = parse_choice(flag, text, {"0..1", "0..255", "-1..1", "imagenet", "caffe"});
+      });
   add_switch(group, "--flip", data.flip, "Mirror training images at random");
   add_integer(group, "--crop", data.crop_pad, 0, 1024,
               "Shift training images at random by at most N pixels");
+  add_real(group, "--validation", data.validation, {0, 1, false, true},
+           "Share of each class that is not trained on; each epoch is evaluated on it, and the "
+           "test split once, at the end");
+  add_choice(group, "--balance", data.balance, {"none", "loss", "draw"},
+             "Of classes that are not equally frequent: rare ones count more in the loss, or are "
+             "drawn as often as the others");
   add_switch(group, "--skip-bad", data.skip_bad, "Go on when a file is broken, and count it");
   add_decode_flag(command, data);
 }
@@ -268,6 +280,10 @@ void add_optimizer_flags(CLI::App& command, OptimizerChoice& optimizer) {
 void add_training_flags(CLI::App& command, TrainOptions& options) {
   const Group group = {command, "Training"};
   add_integer(group, "--epochs", options.epochs, 1, kMany, "Passes over the data");
+  add_integer(group, "--patience", options.patience, 1, kMany,
+              "End after so many epochs without a better accuracy (of equal ones: loss) on the "
+              "part of --validation, and keep the best weights",
+              "all epochs, and the last weights");
   add(group, "--seed", "N", "Same seed and threads: same bits", std::to_string(options.seed),
       [&options](const std::string& flag, const std::string& text) {
         options.seed = parse_seed(flag, text);

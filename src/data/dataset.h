@@ -64,6 +64,9 @@ class Dataset {
   // Bytes of scratch that `decode` needs; `decode_bytes` is what a picture of any size may use.
   virtual int64_t scratch_bytes(int64_t decode_bytes) const = 0;
 
+  // The label of example `index` in [0, size()), without looking at its picture.
+  virtual int32_t label(int64_t index) const = 0;
+
   // Streams picture `index` in [0, size()) into `target` and returns its label in [0, classes()).
   // `scratch` holds scratch_bytes(), aligned to 64. Throws UserError naming the file when it is
   // broken or does not fit in the scratch; `target` may have seen part of the picture then.

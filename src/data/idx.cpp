@@ -140,15 +140,19 @@ class IdxDataset : public Dataset {
   int64_t bytes_held() const override { return 0; }
   int64_t scratch_bytes(int64_t) const override { return header_.height * header_.width; }
 
+  int32_t label(int64_t index) const override {
+    uint8_t label = 0;
+    labels_.read_at(kLabelHeaderBytes + index, &label, 1);
+    return label;
+  }
+
   int32_t decode(int64_t index, std::span<std::byte> scratch, DecodeTarget& target) const override {
     const int64_t pixels = header_.height * header_.width;
     images_.read_at(header_.header_bytes + index * pixels, scratch.data(), pixels);
-    uint8_t label = 0;
-    labels_.read_at(kLabelHeaderBytes + index, &label, 1);
     target.begin({1, header_.height, header_.width});
     const auto* row = reinterpret_cast<const uint8_t*>(scratch.data());
     for (int64_t y = 0; y < header_.height; ++y) target.row(row + y * header_.width);
-    return label;
+    return label(index);
   }
 
  private:

@@ -39,6 +39,7 @@ ImageRecipe recipe_for(const Dataset& dataset, const LoaderOptions& options) {
   recipe.mean = per_channel(options.mean, dataset.info().mean, image[0], "mean");
   recipe.std = per_channel(options.std, dataset.info().std, image[0], "std");
   for (const float s : recipe.std) require(s > 0, "std is ", s, "; needed more than 0");
+  recipe.bgr = options.bgr;
   recipe.flip = options.augment_flip;
   recipe.crop_pad = options.augment_crop_pad;
   recipe.seed = options.seed;
@@ -207,16 +208,23 @@ void BatchLoader::fill(Slot& slot, int64_t batch) {
   }
 }
 
+DrawnExample BatchLoader::drawn(int64_t place) const {
+  if (!options_.class_ends.empty()) {
+    return draw_by_class(options_.class_ends, options_.seed, epoch_, place);
+  }
+  return {0, dataset_.size(), options_.shuffle ? order_.permuted(place) : place};
+}
+
 // The picture at `place` of the epoch; false when it is broken and nothing may stand for it.
 bool BatchLoader::fill_one(Slot& slot, int64_t place, float* image, int32_t* label) {
-  const int64_t size = dataset_.size();
-  const int64_t example = options_.shuffle ? order_.permuted(place) : place;
+  const DrawnExample due = drawn(place);
   // Only training takes another example for a broken one: an evaluation must not count it.
-  const int64_t tries = options_.drop_last ? size : 1;
+  const int64_t tries = options_.drop_last ? due.count : 1;
   bool loaded = false;
   for (int64_t t = 0; t < tries && !loaded && !stop_; ++t) {
     const bool last_try = options_.drop_last && t + 1 == tries;
-    loaded = load((example + t) % size, image, label, options_.skip_bad && !last_try);
+    const int64_t example = due.first + (due.at + t) % due.count;
+    loaded = load(example, image, label, options_.skip_bad && !last_try);
     if (t == 0 && !loaded) ++slot.skipped;
   }
   return loaded;

@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "base/shape.h"
 #include "base/small_thread.h"
+#include "data/class_draw.h"
 #include "data/dataset.h"
 #include "data/patch_grid.h"
 #include "data/transform.h"
@@ -33,10 +34,14 @@ struct LoaderOptions {
   int64_t group = 1;     // training: batches come in whole groups, the microbatches of a step
   uint64_t seed = 0;     // of the shuffle and the augmentation
   bool shuffle = false;  // another order in each epoch
+  // Training: classes come equally often (class_draw.h). The data set's ClassSorted::class_ends(),
+  // or empty: examples come as often as each other.
+  std::span<const int64_t> class_ends = {};
   bool augment_flip = false;
   int64_t augment_crop_pad = 0;  // pixels
   std::vector<float> mean;       // pixels in [0, 1]; 1 or 3 numbers; empty: the data set's
   std::vector<float> std;        // likewise
+  bool bgr = false;              // three channels: blue, green, red, as mean and std
   bool skip_bad = false;         // go on when a file is broken
   bool drop_last = true;         // training: no partial batch; otherwise evaluation
   int64_t decode_bytes = kMiB;   // memory for decoding one picture; small ones need 128 KiB
@@ -106,6 +111,7 @@ class BatchLoader {
   static void* thread_main(void* self);
   void decode_epoch();
   void fill(Slot& slot, int64_t batch);
+  DrawnExample drawn(int64_t place) const;
   bool fill_one(Slot& slot, int64_t place, float* image, int32_t* label);
   bool load(int64_t example, float* image, int32_t* label, bool may_skip);
   int64_t handings() const { return batches_ * (options_.twice > 0 ? 2 : 1); }

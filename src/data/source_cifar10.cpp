@@ -57,14 +57,18 @@ class Cifar10Dataset : public Dataset {
   }
   int64_t scratch_bytes(int64_t) const override { return kRecordBytes + 3 * kSide; }
 
+  int32_t label(int64_t index) const override {
+    uint8_t label = 0;
+    const auto [file, record] = place_of(index);
+    file.read_at(record * kRecordBytes, &label, 1);
+    return checked(label, file, record);
+  }
+
   int32_t decode(int64_t index, std::span<std::byte> scratch, DecodeTarget& target) const override {
-    const auto f =
-        static_cast<size_t>(std::upper_bound(ends_.begin(), ends_.end(), index) - ends_.begin());
-    const int64_t record = f == 0 ? index : index - ends_[f - 1];
     auto* bytes = reinterpret_cast<uint8_t*>(scratch.data());
-    files_[f].read_at(record * kRecordBytes, bytes, kRecordBytes);
-    require(bytes[0] < kClasses, files_[f].path(), ": record ", record, " has label ",
-            int{bytes[0]}, "; needed at most ", kClasses - 1);
+    const auto [file, record] = place_of(index);
+    file.read_at(record * kRecordBytes, bytes, kRecordBytes);
+    const int32_t label = checked(bytes[0], file, record);
     uint8_t* row = bytes + kRecordBytes;  // (W, 3)
     target.begin({3, kSide, kSide});
     for (int64_t y = 0; y < kSide; ++y) {
@@ -74,10 +78,23 @@ class Cifar10Dataset : public Dataset {
       }
       target.row(row);
     }
-    return bytes[0];
+    return label;
   }
 
  private:
+  // The file of an example, and its number there.
+  std::pair<const InputFile&, int64_t> place_of(int64_t index) const {
+    const auto f =
+        static_cast<size_t>(std::upper_bound(ends_.begin(), ends_.end(), index) - ends_.begin());
+    return {files_[f], f == 0 ? index : index - ends_[f - 1]};
+  }
+
+  static int32_t checked(uint8_t label, const InputFile& file, int64_t record) {
+    require(label < kClasses, file.path(), ": record ", record, " has label ", int{label},
+            "; needed at most ", kClasses - 1);
+    return label;
+  }
+
   std::vector<InputFile> files_;
   std::vector<int64_t> ends_;  // examples in the files up to and with this one
 };

@@ -42,6 +42,10 @@ class FolderDataset : public Dataset {
     return std::max(decode_bytes, kLeastDecodeBytes);
   }
 
+  int32_t label(int64_t index) const override {
+    return static_cast<int32_t>(files_.label(index));
+  }
+
   int32_t decode(int64_t index, std::span<std::byte> scratch, DecodeTarget& target) const override {
     const int64_t label = files_.label(index);
     std::array<char, kMaxRelativePath> relative;

@@ -128,7 +128,10 @@ void ImageFitter::put(int64_t column, const float* pixel) {
   } else if (channels_ == 1) {
     *to = pixel[0];
   } else {
-    for (int c = 0; c < 3; ++c) to[c * width_] = pixel[kFrom == 1 ? 0 : c];
+    for (int c = 0; c < 3; ++c) {
+      const int from = recipe_.bgr ? 2 - c : c;
+      to[c * width_] = pixel[kFrom == 1 ? 0 : from];
+    }
   }
 }
 

@@ -16,6 +16,7 @@ struct ImageRecipe {
   Shape image;                            // (C, H, W); C is 1 or 3
   std::array<float, 3> mean = {0, 0, 0};  // per channel, pixels in [0, 1]
   std::array<float, 3> std = {1, 1, 1};   // per channel
+  bool bgr = false;                       // three channels: blue, green, red
   bool flip = false;                      // mirror every other picture, by chance
   int64_t crop_pad = 0;                   // pixels; moves pictures by up to this much, by chance
   uint64_t seed = 0;
@@ -24,7 +25,7 @@ struct ImageRecipe {
 // Turns the rows of a picture of any size into (C, H, W) floats as they come:
 //   * one that is at most 1.2 times too small is put in the middle of black (28x28 to 32x32);
 //     any other is resized (bilinear, antialiased) so that it just covers (H, W), centre cropped;
-//   * grey becomes three equal channels, RGB becomes luma (.299 .587 .114);
+//   * grey becomes three equal channels, RGB becomes luma (.299 .587 .114), or blue comes first;
 //   * augmented: moved by up to `crop_pad` pixels over black, then mirrored;
 //   * normalised: (pixel / 255 - mean) / std, black borders included.
 // The output is the only picture in memory: rows are added to it where they belong.

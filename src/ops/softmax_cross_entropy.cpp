@@ -4,7 +4,11 @@
 #include "ops/core/sums.h"
 
 // N batch; K classes.
-// logits, probabilities (N, K); labels (N): other values than 0..K-1 leave the sample out.
+// logits, probabilities (N, K); labels (N): other values than 0..K-1 leave the sample out;
+// class_weights (K): what a sample of each class counts.
+//
+// With weights too, the sum of the losses is divided by the number of samples, not by the sum of
+// their weights as PyTorch does: parts of a batch then add up to the whole, whatever is in each.
 
 namespace thimble {
 namespace {
@@ -19,6 +23,7 @@ struct Forward {
     const T* logits = call.in<T>(0);
     const int32_t* labels = call.in<int32_t>(1);
     const double smoothing = call.attributes.real("label_smoothing");
+    const T* weights = call.has_input(2) ? call.in<T>(2) : nullptr;
     T* probabilities = call.out<T>(2);
     T* losses = static_cast<T*>(call.scratch);  // (N)
     T* hits = losses + batch;                   // (N)
@@ -26,6 +31,7 @@ struct Forward {
       for (int64_t n = begin; n < end; ++n) {
         row(logits + n * classes, labels[n], classes, smoothing,
             probabilities != nullptr ? probabilities + n * classes : nullptr, losses[n], hits[n]);
+        if (weights != nullptr && counted(labels[n], classes)) losses[n] *= weights[labels[n]];
       }
     });
     int64_t count = 0;
@@ -77,28 +83,33 @@ struct Backward {
     for (int64_t n = 0; n < batch; ++n) count += counted(labels[n], classes);
     const T diff_loss = call.has_input(2) ? call.in<T>(2)[0] : T(1);
     const T scale = diff_loss / T(static_cast<double>(count > 0 ? count : 1));
+    const T* weights = call.has_input(3) ? call.in<T>(3) : nullptr;
     const T everywhere = T(smoothing / static_cast<double>(classes));
     parallel_for(batch, grain_of(classes), [&](int64_t begin, int64_t end) {
       for (int64_t n = begin; n < end; ++n) {
         const T* p = probabilities + n * classes;
         T* diff = diff_logits + n * classes;
         const bool valid = counted(labels[n], classes);
+        const T share = valid && weights != nullptr ? scale * weights[labels[n]] : scale;
         for (int64_t k = 0; k < classes; ++k) {
-          diff[k] = valid ? (p[k] - everywhere) * scale : T(0);
+          diff[k] = valid ? (p[k] - everywhere) * share : T(0);
         }
-        if (valid) diff[labels[n]] -= T(1 - smoothing) * scale;
+        if (valid) diff[labels[n]] -= T(1 - smoothing) * share;
       }
     });
   }
 };
 
-void check_shapes(const char* op, const OpShapes& s, const char* first) {
+void check_shapes(const char* op, const OpShapes& s, const char* first, size_t weights) {
   const double smoothing = s.attributes.real("label_smoothing");
   require(s.inputs[0].rank() == 2, op, ": ", first, " must be (N, K), got ", s.inputs[0]);
   require(s.inputs[1] == Shape{s.inputs[0][0]}, op, ": ", first, ' ', s.inputs[0],
           " need labels of shape (", s.inputs[0][0], "), got ", s.inputs[1]);
   require(smoothing >= 0 && smoothing <= 1, op, ": label_smoothing must be in [0, 1], got ",
           smoothing);
+  require(!s.has(weights) || s.inputs[weights] == Shape{s.inputs[0][1]}, op, ": ", first, ' ',
+          s.inputs[0], " need class weights of shape (", s.inputs[0][1], "), got ",
+          s.shape(weights));
 }
 
 std::vector<AttributeSpec> attribute_specs() {
@@ -113,10 +124,10 @@ void define_softmax_cross_entropy(OpTable& table) {
   forward.summary = "mean cross-entropy of softmax(logits) against labels, and correct answers";
   forward.onnx = "SoftmaxCrossEntropyLoss";
   forward.attributes = attribute_specs();
-  forward.inputs = {{"logits"}, {"labels"}};
+  forward.inputs = {{"logits"}, {"labels"}, {"class_weights", true}};
   forward.outputs = {{"loss"}, {"correct"}, {"probabilities"}};
   forward.infer = [](const OpShapes& s) {
-    check_shapes("softmax_cross_entropy", s, "logits");
+    check_shapes("softmax_cross_entropy", s, "logits", 2);
     constexpr auto kFull = ElementType::f32;
     return std::vector<TensorSpec>{{{1}, kFull}, {{1}, kFull}, {s.inputs[0], kFull}};
   };
@@ -124,10 +135,14 @@ void define_softmax_cross_entropy(OpTable& table) {
   forward.gradient = [](GradientBuilder& g) {
     require(g.diff_output_parts(2).empty(), "softmax_cross_entropy (layer ", g.layer(),
             "): the output 'probabilities' has no gradient; train through 'loss'");
-    g.set_diff_input(0, g.emit("softmax_cross_entropy_backward",
-                               {g.output(2), g.input(1), g.diff_output(0)}, g.attributes())[0]);
+    std::vector<TensorId> inputs = {g.output(2), g.input(1), g.diff_output(0)};
+    if (g.has_input(2)) inputs.push_back(g.input(2));
+    g.set_diff_input(0,
+                     g.emit("softmax_cross_entropy_backward", std::move(inputs), g.attributes())[0]);
   };
-  forward.saves = [](const OpShapes&) { return Saves{{1}, {2}}; };
+  forward.saves = [](const OpShapes& s) {
+    return s.has(2) ? Saves{{1, 2}, {2}} : Saves{{1}, {2}};
+  };
   forward.in_place = {{0, 2}};
   forward.flops = [](const OpShapes& s) { return 8 * s.inputs[0].elements(); };
   forward.scratch_scalars = [](const OpShapes& s) { return 2 * s.inputs[0][0]; };
@@ -138,10 +153,11 @@ void define_softmax_cross_entropy(OpTable& table) {
   backward.name = "softmax_cross_entropy_backward";
   backward.summary = "gradient of softmax_cross_entropy: probabilities minus targets";
   backward.attributes = attribute_specs();
-  backward.inputs = {{"probabilities"}, {"labels"}, {"diff_loss", true}};
+  backward.inputs = {
+      {"probabilities"}, {"labels"}, {"diff_loss", true}, {"class_weights", true}};
   backward.outputs = {{"diff_logits"}};
   backward.infer = [](const OpShapes& s) {
-    check_shapes("softmax_cross_entropy_backward", s, "probabilities");
+    check_shapes("softmax_cross_entropy_backward", s, "probabilities", 3);
     return std::vector<TensorSpec>{{s.inputs[0]}};
   };
   backward.in_place = {{0, 0}};

@@ -34,6 +34,8 @@ std::string metrics_line(const StepMetrics& metrics) {
                        {"learning_rate", metrics.learning_rate}};
   if (metrics.test_loss) line["test_loss"] = *metrics.test_loss;
   if (metrics.test_accuracy) line["test_accuracy"] = *metrics.test_accuracy;
+  if (metrics.validation_loss) line["validation_loss"] = *metrics.validation_loss;
+  if (metrics.validation_accuracy) line["validation_accuracy"] = *metrics.validation_accuracy;
   if (metrics.explored) line["explored"] = *metrics.explored;
   line["resident_bytes"] = metrics.resident_bytes;
   line["seconds"] = metrics.seconds;

@@ -16,6 +16,8 @@ struct StepMetrics {
   double learning_rate = 0;
   std::optional<double> test_loss = {};      // on the test split, when it was evaluated
   std::optional<double> test_accuracy = {};  // of 1
+  std::optional<double> validation_loss = {};      // on the validation part, where there is one
+  std::optional<double> validation_accuracy = {};  // of 1
   std::optional<double> explored = {};       // share of sparse weights' positions, when noted
   int64_t resident_bytes = 0;                // of the process
   double seconds = 0;                        // since the run began
@@ -27,9 +29,11 @@ struct StepMetrics {
 //
 //   run.json                what was asked for: TrainOptions
 //   plan.json               what the planner chose
+//   data.json               names of classes, and how pixels become numbers (runtime/run_data.h)
 //   metrics.jsonl           a line per epoch or per some steps
 //   checkpoint.safetensors  to resume from
 //   base.thimble            the network that it began with, when that came from a file
+//   best.safetensors        with patience: the weights of the best epoch so far
 //   model.safetensors       the trained model
 class RunFolder {
  public:
@@ -49,6 +53,8 @@ class RunFolder {
   bool has_base() const;
   void copy_base(const std::string& from);
   std::string model_file() const { return file("model.safetensors"); }
+  std::string data_file() const { return file("data.json"); }
+  std::string best_file() const { return file("best.safetensors"); }
   // The trained model, or else the last checkpoint. Throws UserError when there is neither.
   std::string weights_file() const;
   bool has_checkpoint() const;

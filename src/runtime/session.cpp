@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "autodiff/class_weights.h"
 #include "transforms/patches.h"
 
 namespace thimble {
@@ -37,10 +38,18 @@ Session::Session(const Setup& setup, const Plan& plan)
     const Block& sums = block(kPatchSums);
     patch_sums_ = {named<float>(kPatchSums), static_cast<size_t>(sums.bytes) / sizeof(float)};
   }
+  if (!setup.logits.empty()) logits_ = named<float>(setup.logits);
   labels_ = {named<int32_t>("labels"), named<int32_t>(kNextLabels)};
   if (!setup.training) return;
   learning_rate_ = named<float>("lr");
   counter_ = named<int32_t>("counter");
+  if (!setup.class_weights.empty()) {
+    const Block& weights = block(kClassWeights);
+    // Classes that the data does not have follow those that it has.
+    std::fill_n(named<float>(kClassWeights), weights.bytes / int64_t{sizeof(float)}, 0.0f);
+    std::copy(setup.class_weights.begin(), setup.class_weights.end(),
+              named<float>(kClassWeights));
+  }
 }
 
 const Block& Session::block(const std::string& name) const {
@@ -64,11 +73,14 @@ std::vector<Slots> Session::slots(const Schedule& schedule) const {
           {labels, {named<void>("labels"), named<void>(kNextLabels)}}};
 }
 
-std::unique_ptr<BatchLoader> Session::open_loader(bool training) {
+std::unique_ptr<BatchLoader> Session::open_loader(Part part) {
+  const bool training = part == Part::training;
   const std::array<BatchSlot, 2> memory = {
       BatchSlot{named<float>("images"), named<int32_t>("labels")},
       BatchSlot{named<float>(kNextImages), named<int32_t>(kNextLabels)}};
-  const Dataset& data = training ? *setup_.train_data : *setup_.test_data;
+  const Dataset& data = training                   ? *setup_.train_data
+                        : part == Part::validation ? *setup_.validation_data
+                                                   : *setup_.test_data;
   LoaderOptions options = training ? setup_.train_loader : setup_.test_loader;
   options.batch = examples_;
   options.group = plan_.numerics.microbatches;
@@ -124,13 +136,22 @@ Session::Result Session::evaluate_step(int slot) {
   return metrics();
 }
 
-std::optional<Session::Evaluation> Session::evaluate(const std::function<bool()>& should_stop) {
+std::span<const float> Session::logits_of(int64_t example) const {
+  ensure(logits_ != nullptr, "training keeps no logits");
+  const auto classes = static_cast<size_t>(setup_.options.model.classes);
+  return {logits_ + example * static_cast<int64_t>(classes), classes};
+}
+
+std::optional<Session::Evaluation> Session::evaluate(Part which,
+                                                     const std::function<bool()>& should_stop,
+                                                     const OnAnswer& on_answer) {
   Evaluation total;
-  const auto loader = open_loader(false);
+  const auto loader = open_loader(which);
   loader->begin_epoch(0);
   double loss = 0;
   double correct = 0;
   int64_t part = 0;  // of a picture
+  int64_t first_picture = 0;
   while (const auto batch = loader->next()) {
     if (should_stop && should_stop()) return std::nullopt;
     if (part % parts_ == 0) begin_pictures();
@@ -140,7 +161,12 @@ std::optional<Session::Evaluation> Session::evaluate(const std::function<bool()>
     const int32_t* labels = labels_[static_cast<size_t>(batch->slot)];
     const int64_t rows = std::min(setup_.patches, examples_);
     int64_t counted = 0;
-    for (int64_t i = 0; i < examples_; i += rows) counted += labels[i] >= 0;
+    for (int64_t i = 0; i < examples_; i += rows) {
+      counted += labels[i] >= 0;
+      if (labels[i] < 0 || !on_answer) continue;
+      on_answer(first_picture + i / rows, labels[i], logits_of(i));
+    }
+    first_picture += examples_ / rows;
     loss += r.loss * static_cast<double>(counted);
     correct += r.correct / static_cast<double>(rows);
     total.examples += counted;

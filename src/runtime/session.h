@@ -24,8 +24,11 @@ class Session {
     arena_.map_constant(main_.memory.constant_bytes, folder);
   }
 
+  // The examples to go through.
+  enum class Part : uint8_t { training, validation, test };
+
   // A loader that fills this session's batch slots; one at a time.
-  std::unique_ptr<BatchLoader> open_loader(bool training);
+  std::unique_ptr<BatchLoader> open_loader(Part part);
 
   struct Result {
     double loss = 0;  // mean over the examples
@@ -42,8 +45,13 @@ class Session {
     int64_t examples = 0;
     int64_t skipped = 0;
   };
+  // Sees the answer to each good picture: its number in the part, its label, and the logits, which
+  // are there for evaluation alone (Setup::logits).
+  using OnAnswer =
+      std::function<void(int64_t picture, int32_t label, std::span<const float> logits)>;
   // Nothing when `should_stop`, asked before each batch, held.
-  std::optional<Evaluation> evaluate(const std::function<bool()>& should_stop = {});
+  std::optional<Evaluation> evaluate(Part part, const std::function<bool()>& should_stop = {},
+                                     const OnAnswer& on_answer = {});
 
  private:
   const Block& block(const std::string& name) const;
@@ -51,6 +59,7 @@ class Session {
   T* named(const std::string& name) const;
   std::vector<Slots> slots(const Schedule& schedule) const;
   Result metrics() const;
+  std::span<const float> logits_of(int64_t example) const;
   void begin_pictures();
   bool sum_patches(BatchLoader& loader);
 
@@ -69,6 +78,7 @@ class Session {
   float* loss_ = nullptr;
   float* correct_ = nullptr;
   std::span<float> patch_sums_;
+  const float* logits_ = nullptr;  // (examples_, classes); null where they are not kept
   float* learning_rate_ = nullptr;  // training only
   int32_t* counter_ = nullptr;      // training only
   std::array<int32_t*, 2> labels_ = {};

@@ -5,11 +5,15 @@
 #include <filesystem>
 #include <thread>
 
+#include "autodiff/class_weights.h"
 #include "base/names.h"
 #include "base/parallel.h"
+#include "data/class_sorted.h"
+#include "data/pixels.h"
 #include "data/registry.h"
 #include "models/model.h"
 #include "runtime/device.h"
+#include "runtime/examples.h"
 #include "runtime/model_choice.h"
 #include "runtime/optimizer.h"
 #include "runtime/run_folder.h"
@@ -39,7 +43,8 @@ void complete_model(Setup& setup, const Model& model) {
   choice.variants = full.variants;
 }
 
-LoaderOptions loader_options(const TrainOptions& o, bool training) {
+// `rule`: as the model's file says.
+LoaderOptions loader_options(const TrainOptions& o, const PixelRule& rule, bool training) {
   LoaderOptions l;
   l.image = {o.model.channels, o.model.height, o.model.width_px};
   if (o.patches.height > 0) {
@@ -57,6 +62,18 @@ LoaderOptions loader_options(const TrainOptions& o, bool training) {
   l.skip_bad = o.data.skip_bad;
   l.drop_last = training;
   l.decode_bytes = o.data.decode_bytes;
+  if (!o.data.pixels.empty()) {
+    const PixelNumbers pixels = pixels_called(o.data.pixels);
+    l.mean = pixels.mean;
+    l.std = pixels.std;
+    l.bgr = pixels.bgr;
+  } else if (rule.said()) {
+    for (size_t c = 0; c < (o.model.channels == 1 ? 1 : 3); ++c) {
+      l.mean.push_back(static_cast<float>(rule.mean[c]));
+      l.std.push_back(static_cast<float>(rule.std[c]));
+    }
+    l.bgr = rule.bgr;
+  }
   return l;
 }
 
@@ -115,6 +132,23 @@ void make_sparse(Setup& setup) {
   setup.request.sparse = how;
 }
 
+// The weights are the training data's; a plan without data has room for them.
+void weigh_classes(Setup& setup) {
+  if (!setup.training || setup.options.data.balance != "loss") return;
+  setup.request.forward = with_class_weights(std::move(setup.request.forward));
+  if (setup.train_data) setup.class_weights = balanced_weights(class_counts(*setup.train_data));
+}
+
+// What the loss reads is there when the program has run.
+void keep_logits(Setup& setup) {
+  for (const Node& node : setup.request.forward.nodes) {
+    if (node.op != "softmax_cross_entropy") continue;
+    Tensor& logits = setup.request.forward.tensor(node.inputs[0]);
+    logits.role = Role::metric;
+    setup.logits = logits.name;
+  }
+}
+
 void check_range(const char* name, int64_t value, int64_t least, int64_t most) {
   require(value >= least && value <= most, name, " is ", value, ", needs ", least, " to ", most);
 }
@@ -171,6 +205,10 @@ void reserve_data(Setup& setup) {
     loader_bytes =
         std::max(loader_bytes, BatchLoader::workspace_bytes(*setup.test_data, setup.test_loader));
   }
+  if (setup.validation_data) {
+    loader_bytes = std::max(
+        loader_bytes, BatchLoader::workspace_bytes(*setup.validation_data, setup.test_loader));
+  }
   setup.request.reservations = [image_bytes, loader_bytes](int64_t batch) {
     std::vector<Reservation> all = {{kNextImages, batch * image_bytes}, {kNextLabels, batch * 4}};
     if (loader_bytes > 0) all.push_back({kLoaderMemory, loader_bytes});
@@ -192,6 +230,7 @@ Setup prepare(TrainOptions options, bool training) {
   check_ranges(o);
   o.threads = usual_threads(o.threads);
   check_patches(o);
+  check_examples(o);
   check_optimizer(o.optimizer);
   if (o.optimizer.learning_rate == 0) {
     o.optimizer.learning_rate = usual_learning_rate(o.optimizer.name);
@@ -222,9 +261,10 @@ Setup prepare(TrainOptions options, bool training) {
   const ModelSource source = find_source(o.model, own_model_file(o, training));
   complete_model(setup, source.model);
   setup.model_file = source.file;
-  if (source.network) setup.pixels = source.network->pixels;
-  setup.train_loader = loader_options(o, true);
-  setup.test_loader = loader_options(o, false);
+  const PixelRule pixels = source.network ? source.network->pixels : PixelRule{};
+  setup.train_loader = loader_options(o, pixels, true);
+  setup.test_loader = loader_options(o, pixels, false);
+  if (setup.train_data) arrange_examples(setup);
   setup.patches = patches_of_picture(setup.test_loader);
   // Before a run folder is made.
   if (setup.train_data) count_batches(*setup.train_data, setup.train_loader);
@@ -236,6 +276,8 @@ Setup prepare(TrainOptions options, bool training) {
     setup.request.forward =
         with_patches(setup.request.forward, setup.patches, o.patches.loss == "mean");
   }
+  weigh_classes(setup);
+  if (!training) keep_logits(setup);
   setup.request.patches = setup.patches;
   setup.two_passes = training && o.patches.loss == "mean";
   setup.request.looks_first = setup.two_passes;

@@ -3,7 +3,6 @@
 #include <memory>
 
 #include "data/loader.h"
-#include "models/network.h"
 #include "planner/planner.h"
 #include "thimble/thimble.h"
 
@@ -13,13 +12,18 @@ namespace thimble {
 struct Setup {
   TrainOptions options;                 // with defaults filled in
   bool training = true;                 // false: evaluation only
-  std::unique_ptr<Dataset> train_data;  // null when no data was named, or for evaluation
-  std::unique_ptr<Dataset> test_data;   // null when no data was named
+  // Of which the next two are parts, when they are; null otherwise.
+  std::unique_ptr<Dataset> whole_train_data;
+  std::unique_ptr<Dataset> train_data;       // null when no data was named, or for evaluation
+  std::unique_ptr<Dataset> validation_data;  // null when nothing is kept aside
+  std::unique_ptr<Dataset> test_data;        // null when no data was named
+  std::vector<float> class_weights;          // of the loss; empty: all classes count the same
   LoaderOptions train_loader, test_loader;
   std::string model_file;          // a network's, with first values; empty: a model of the zoo
   std::vector<std::string> fresh;  // parameters that begin anew all the same
-  PixelRule pixels;                // as the model's file says
-  int64_t patches = 1;             // of a picture; a batch of the graph counts them
+  int64_t patches = 1;      // of a picture; a batch of the graph counts them
+  // The tensor (examples, classes) that evaluation leaves to be read; empty when training.
+  std::string logits;
   bool two_passes = false;  // training evaluates a picture's patches before it trains on them
   PlanRequest request;
   Machine machine;      // all zero when it was not measured

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "base/process_memory.h"
+#include "runtime/best_epoch.h"
 #include "runtime/learning_rate.h"
 #include "runtime/run_folder.h"
 #include "runtime/session.h"
@@ -112,12 +113,17 @@ class Training {
     begin();
     if (!options_.run_folder.empty()) session_.map_constant(options_.run_folder);
     steps_per_epoch_ =
-        session_.open_loader(true)->batches_per_epoch() / plan_.numerics.microbatches;
+        session_.open_loader(Session::Part::training)->batches_per_epoch() /
+        plan_.numerics.microbatches;
     total_steps_ = steps_per_epoch_ * options_.epochs;
     first_step_ = position_.step;
     begin_ = Clock::now();
-    while (!stopped_ && (position_.step < total_steps_ || position_.untested)) epoch();
-    if (!stopped_ && !evaluated_) evaluate();
+    // A kill may have come between the checkpoint that names the best epoch and its weights' file.
+    if (best_.is_known() && position_.step == (best_.epoch + 1) * steps_per_epoch_) save_best();
+    while (!stopped_ && goes_on()) epoch();
+    if (!stopped_ && best_.is_known()) session_.weights().load(folder_.best_file(), false);
+    if (!stopped_ && validates() && !validation_) validation_ = evaluate(Session::Part::validation);
+    if (!stopped_ && !test_) test_ = evaluate(Session::Part::test);
     return finish();
   }
 
@@ -128,6 +134,7 @@ class Training {
       const std::string file = folder_.checkpoint_file();
       const auto metadata = session_.weights().load(file, true);
       position_ = Position::of(metadata, file);
+      if (options_.patience > 0) best_ = BestEpoch::of(metadata, file);
       check_same(metadata, file);
       folder_.truncate_metrics(position_.step);
       return;
@@ -146,7 +153,11 @@ class Training {
     release_what_is_done();
     if (!position_.untested) train_epoch(epoch);
     release_what_is_done();
-    if (!stopped_) evaluate();
+    if (!stopped_ && validates()) {
+      validation_ = evaluate(Session::Part::validation);
+    } else if (!stopped_) {
+      test_ = evaluate(Session::Part::test);
+    }
     release_what_is_done();
     if (stopped_) {
       checkpoint();
@@ -155,19 +166,34 @@ class Training {
     }
   }
 
-  void evaluate() {
-    const auto test = session_.evaluate(watch_.should_stop);
-    stopped_ = !test;
-    if (!test) return;
-    test_ = *test;
-    evaluated_ = true;
+  std::optional<Session::Evaluation> evaluate(Session::Part part) {
+    const auto result = session_.evaluate(part, watch_.should_stop);
+    stopped_ = !result;
+    return result;
+  }
+
+  // Then each epoch is evaluated on the validation part, and the test split waits for the end.
+  bool validates() const { return setup_.validation_data != nullptr; }
+
+  bool goes_on() const {
+    if (position_.untested) return true;
+    const int64_t last = position_.step / steps_per_epoch_ - 1;  // that is done
+    const bool hopes = !best_.is_known() || last - best_.epoch < options_.patience;
+    return position_.step < total_steps_ && hopes;
+  }
+
+  // The checkpoint comes first: whichever it names, its weights are here, or in that file.
+  void save_best() {
+    release_what_is_done();
+    session_.weights().save(folder_.best_file(), false, {{"format", "thimble-model"}});
+    release_what_is_done();
   }
 
   bool asked_to_stop() const { return watch_.should_stop && watch_.should_stop(); }
 
   void train_epoch(int64_t epoch) {
     // One loader at a time: training and evaluation share its memory.
-    const auto loader = session_.open_loader(true);
+    const auto loader = session_.open_loader(Session::Part::training);
     loader->begin_epoch(epoch, position_.step % steps_per_epoch_ * plan_.numerics.microbatches);
     const int64_t skipped_before = position_.skipped;
     stopped_ = asked_to_stop();
@@ -210,8 +236,13 @@ class Training {
     m.epoch = epoch;
     m.loss = position_.epoch_loss / static_cast<double>(steps_per_epoch_);
     m.learning_rate = lr;
-    m.test_loss = test_.loss;
-    m.test_accuracy = test_.accuracy;
+    if (validates()) {
+      m.validation_loss = validation_->loss;
+      m.validation_accuracy = validation_->accuracy;
+    } else {
+      m.test_loss = test_->loss;
+      m.test_accuracy = test_->accuracy;
+    }
     if (options_.sparse.explored) m.explored = explored_share(session_.weights().exploration());
     m.resident_bytes = resident_bytes();
     m.seconds = position_.seconds + seconds_since(begin_);
@@ -219,7 +250,12 @@ class Training {
     position_.untested = false;
     if (options_.run_folder.empty()) return;
     folder_.append_metrics(m);
+    const BestEpoch now =
+        validates() ? BestEpoch{epoch, validation_->loss, validation_->accuracy} : BestEpoch{};
+    const bool better = options_.patience > 0 && best_.is_beaten_by(now);
+    if (better) best_ = now;
     checkpoint();
+    if (better) save_best();
   }
 
   double rate(int64_t step) const {
@@ -246,6 +282,7 @@ class Training {
     Position now = position_;
     now.seconds += first_step_ < 0 ? 0 : seconds_since(begin_);
     auto metadata = now.metadata();
+    best_.add_to(metadata);
     metadata["kernels"] = setup_.kernels;
     metadata["numerics"] = text_of(plan_.numerics);
     metadata["examples"] = std::to_string(setup_.train_data->size());
@@ -273,8 +310,11 @@ class Training {
     p.process_bytes = plan_.process_bytes;
     p.budget_bytes = plan_.budget_bytes;
     p.epoch_done = done;
-    p.test_loss = test_.loss;
-    p.test_accuracy = test_.accuracy;
+    p.validation = validates();
+    if (const auto& found = validates() ? validation_ : test_; found) {
+      p.test_loss = found->loss;
+      p.test_accuracy = found->accuracy;
+    }
     watch_.on_progress(p);
   }
 
@@ -289,9 +329,19 @@ class Training {
         report.step_seconds_median > 0
             ? static_cast<double>(options_.model.batch) / report.step_seconds_median
             : 0;
-    report.loss = test_.loss;
-    report.accuracy = test_.accuracy;
-    report.skipped_examples = position_.skipped + test_.skipped;
+    if (test_) {
+      report.loss = test_->loss;
+      report.accuracy = test_->accuracy;
+    }
+    report.skipped_examples = position_.skipped + (test_ ? test_->skipped : 0);
+    if (best_.is_known()) {
+      report.best_epoch = best_.epoch;
+      report.validation_loss = best_.loss;
+      report.validation_accuracy = best_.accuracy;
+    } else if (validation_) {
+      report.validation_loss = validation_->loss;
+      report.validation_accuracy = validation_->accuracy;
+    }
     if (!options_.run_folder.empty() && !stopped_) {
       report.weights_file = folder_.model_file();
       session_.weights().save(report.weights_file, false, {{"format", "thimble-model"}});
@@ -313,8 +363,9 @@ class Training {
   int64_t total_steps_ = 0;
   int64_t first_step_ = -1;  // not begun
   Clock::time_point begin_;
-  Session::Evaluation test_;
-  bool evaluated_ = false;
+  BestEpoch best_;  // with patience
+  // Of the newest weights; nothing: not evaluated yet.
+  std::optional<Session::Evaluation> validation_, test_;
   bool stopped_ = false;  // by should_stop
 };
 

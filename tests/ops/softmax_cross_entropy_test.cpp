@@ -40,6 +40,17 @@ TEST(SoftmaxCrossEntropy, HoldsItsContractWithIgnoredLabels) {
   check_op("softmax_cross_entropy", cases(f32({2, 3}), i32({2}, exactly({-1})), 0));
 }
 
+TEST(SoftmaxCrossEntropy, HoldsItsContractWithClassWeights) {
+  for (double e : {0.0, 0.1}) {
+    OpCase c = {.inputs = {f32({5, 3}), i32({5}, exactly({2, 0, 1, -1, 2})),
+                           constant({3}, exactly({0.5, 2, 1}))},
+                .attributes = smoothing(e)};
+    OpCase loss = c;
+    loss.is_loss = true;
+    check_op("softmax_cross_entropy", {c, loss});
+  }
+}
+
 const std::vector<double> kLogits = {1, -2, 0.5, 0.25, 0.75, -0.5, 3, 3, -1, -0.5, 2, 1.5};
 const std::vector<double> kLabels = {0, 2, -1, 1};
 
@@ -89,6 +100,23 @@ TEST(SoftmaxCrossEntropy, SmoothsLabelsAsPyTorch) {
                0.16497293009158479, -0.2606621886560114, 0, 0, 0, 0.00509249689932298,
                -0.11371075438239137, 0.10861825748306844},
               1e-15, "gradient");
+}
+
+// torch 1.13: F.cross_entropy(..., weight=w, reduction='sum', ignore_index=-1) / 3, in float64.
+TEST(SoftmaxCrossEntropy, WeightsDoNotChangeWhatTheSumIsDividedBy) {
+  const auto out = run_op("softmax_cross_entropy",
+                          {.inputs = {f32({4, 3}, exactly(kLogits)), i32({4}, exactly(kLabels)),
+                                      constant({3}, exactly({0.5, 2, 1}))},
+                           .attributes = smoothing(0)});
+  expect_near(out[0], {1.0627660553144807}, 1e-15, "loss");
+  EXPECT_EQ(out[1], std::vector<double>{2});
+}
+
+TEST(SoftmaxCrossEntropy, WeightsOfOneChangeNoBit) {
+  const OpCase plain = {.inputs = {f32({4, 3}, exactly(kLogits)), i32({4}, exactly(kLabels))}};
+  OpCase weighted = plain;
+  weighted.inputs.push_back(constant({3}, exactly({1})));
+  EXPECT_EQ(run_op("softmax_cross_entropy", weighted), run_op("softmax_cross_entropy", plain));
 }
 
 TEST(SoftmaxCrossEntropy, IsZeroWhenNoSampleCounts) {
@@ -149,6 +177,12 @@ TEST(SoftmaxCrossEntropy, NamesWhatDoesNotFit) {
         infer({4, 3}, 3, 0);
       },
       "logits (4, 3) need labels of shape (4), got (3)");
+  expect_user_error(
+      [] {
+        op_graph("softmax_cross_entropy",
+                 {.inputs = {f32({4, 3}), i32({4}, exactly({0})), constant({4})}});
+      },
+      "logits (4, 3) need class weights of shape (3), got (4)");
   expect_user_error([&] { infer({4, 3}, 4, 1.5); }, "label_smoothing must be in [0, 1], got 1.5");
 }
 

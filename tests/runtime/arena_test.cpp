@@ -50,7 +50,7 @@ TEST(Arena, SaysWhereNoFileCouldBeMade) {
   Arena arena(2 * 4096);
   expect_user_error(
       [&] { arena.map_constant(4096, "no/such/folder"); },
-      "no/such/folder: cannot keep 4.0 KiB of frozen weights in a file: No such file");
+      "no/such/folder: cannot keep 4.00 KiB of frozen weights in a file: No such file");
 }
 
 }  // namespace

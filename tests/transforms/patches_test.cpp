@@ -139,7 +139,7 @@ std::vector<float> trained(TrainOptions o, int64_t microbatches, const std::stri
   const Plan plan = make_plan(std::move(setup.request), setup.machine);
   Session session(setup, plan);
   session.weights().initialise(1);
-  const auto loader = session.open_loader(true);
+  const auto loader = session.open_loader(Session::Part::training);
   loader->begin_epoch(0);
   EXPECT_TRUE(session.train_step(*loader, 0.01, 0));
   session.weights().save(file, true, {});
@@ -160,7 +160,7 @@ Session::Evaluation evaluated(TrainOptions o, int64_t microbatches) {
   const Plan plan = make_plan(std::move(setup.request), setup.machine);
   Session session(setup, plan);
   session.weights().initialise(1);
-  return *session.evaluate();
+  return *session.evaluate(Session::Part::test);
 }
 
 class PatchRun : public testing::Test {

@@ -1,0 +1,127 @@
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "models/small_network.h"
+#include "runtime/fixtures.h"
+#include "runtime/network_file.h"
+#include "runtime/safetensors.h"
+#include "support/expect_error.h"
+#include "thimble/thimble.h"
+
+// A network from a file, trained on somebody's own pictures, and handed back.
+
+namespace thimble {
+namespace {
+
+using cli_test::Finished;
+using data_test::read_file;
+using runtime_test::TempDir;
+
+class ModelFile : public testing::Test {
+ protected:
+  ModelFile() {
+    runtime_test::write_bars(dir_ / "data", 64, 20);
+    write_network(model_, small_network(4), [&](const std::string& name) {
+      // Statistics and scales are positive.
+      const bool scale = name.ends_with("var") || name.ends_with("norm.weight");
+      for (size_t i = 0; i < values_.size(); ++i) {
+        values_[i] = scale ? 1.0f : 0.05f * static_cast<float>(i % 13) - 0.31f;
+      }
+      return values_.data();
+    });
+  }
+
+  std::string line(const std::string& flags, const std::string& run = "run") const {
+    return str_cat("train --model ", model_, " --input 3x28x28 --batch 8 --threads 1 --data ",
+                   dir_ / "data", " --run ", dir_ / run, " ", flags);
+  }
+  std::vector<float> values_of(const std::string& file, const std::string& tensor, size_t count) {
+    std::vector<float> values(count);
+    SafetensorsReader(file).read(tensor, values.data(), static_cast<int64_t>(count) * 4);
+    return values;
+  }
+
+  const TempDir dir_;
+  const std::string model_ = dir_ / "small.thimble";
+  std::vector<float> values_ = std::vector<float>(1024);
+};
+
+TEST_F(ModelFile, TrainsItsHeadAndLeavesTheRestAsItWas) {
+  const Finished f = cli_test::thimble(line("--train head"));
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  const std::string trained = dir_ / "run/model.safetensors";
+  for (const char* frozen : {"stem.weight", "deep_norm.bias", "deep_norm.mean"}) {
+    const size_t count = frozen == std::string("stem.weight") ? 216 : 8;
+    EXPECT_EQ(values_of(trained, frozen, count), values_of(model_, frozen, count)) << frozen;
+  }
+  // The bars are of ten classes, the network was of four.
+  EXPECT_NE(values_of(trained, "fc.weight", 80), std::vector<float>(80));
+}
+
+TEST_F(ModelFile, TrainsEverythingFromTheFilesWeights) {
+  ASSERT_EQ(cli_test::thimble(line("--lr 1e-30 --norm frozen")).exit_code, 0);
+  EXPECT_EQ(values_of(dir_ / "run/model.safetensors", "project.weight", 64),
+            values_of(model_, "project.weight", 64));
+}
+
+TEST_F(ModelFile, ARunGoesOnAndIsEvaluatedWithoutTheFile) {
+  ASSERT_EQ(cli_test::thimble(line("--train last:2 --epochs 2", "whole")).exit_code, 0);
+  ASSERT_EQ(cli_test::thimble(line("--train last:2 --epochs 1")).exit_code, 0);
+  std::filesystem::remove(model_);
+  // Of a run that is done, `model.safetensors` is not overwritten.
+  std::filesystem::remove(dir_ / "run/model.safetensors");
+  EXPECT_EQ(cli_test::thimble("eval --run " + (dir_ / "whole")).exit_code, 0);
+  // Two epochs at once have another learning rate in the first: only that it goes on.
+  const Finished f = cli_test::thimble(line("--train last:2 --epochs 2 --resume"));
+  EXPECT_EQ(f.exit_code, 0) << f.err;
+}
+
+TEST_F(ModelFile, IsExportedWithTheTrainedWeights) {
+  ASSERT_EQ(cli_test::thimble(line("--train head")).exit_code, 0);
+  const Finished f =
+      cli_test::thimble("export " + (dir_ / "run") + " --to " + (dir_ / "out.thimble"));
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  const Network out = read_network(dir_ / "out.thimble");
+  EXPECT_EQ(out.layers.front(), small_network(4).layers.front());
+  EXPECT_EQ(classes_of(out), 10);
+  EXPECT_EQ(values_of(dir_ / "out.thimble", "fc.weight", 80),
+            values_of(dir_ / "run/model.safetensors", "fc.weight", 80));
+  ASSERT_EQ(
+      cli_test::thimble("export " + (dir_ / "run") + " --to " + (dir_ / "w.safetensors")).exit_code,
+      0);
+  EXPECT_EQ(read_file(dir_ / "w.safetensors"), read_file(dir_ / "run/model.safetensors"));
+}
+
+TEST_F(ModelFile, FrozenLayersSaveNothing) {
+  TrainOptions options;
+  options.model.name = model_;
+  options.model.height = options.model.width_px = 64;
+  options.model.batch = 8;
+  options.threads = 1;
+  options.backend = "portable";
+  const PlanReport whole = plan(options);
+  options.model.train = "head";
+  const PlanReport head = plan(options);
+  EXPECT_EQ(head.parameters, 4 * 8 + 4);
+  EXPECT_EQ(head.by_category[3], 0) << "saved";
+  EXPECT_LT(head.arena_bytes, whole.arena_bytes * 3 / 4);
+}
+
+TEST_F(ModelFile, SaysWhatItCannotTake) {
+  const auto refused = [&](const std::string& arguments, const std::string& words) {
+    const Finished f = cli_test::thimble(arguments);
+    EXPECT_EQ(f.exit_code, 2) << arguments;
+    EXPECT_NE(f.err.find(words), f.err.npos) << f.err;
+  };
+  refused(line("--train nothing.*"), "train: 'nothing.*' names no weight");
+  refused(line("--norm group"), "no group norm");
+  refused(line("--width 0.5"), "its width is what the file has");
+  refused(line("--train head --sparsity 0.5"), "sparse weights are trained all");
+  refused("plan --model " + (dir_ / "none.thimble"), "none.thimble: cannot open");
+  refused("export " + (dir_ / "data") + " --to x.onnx", "is no run folder");
+  refused("export " + model_ + " --to x.tflite", "a model is exported to a file called *.onnx");
+}
+
+}  // namespace
+}  // namespace thimble
