@@ -8,6 +8,12 @@ Rewriter::Rewriter(Draft& draft) : draft_(draft), gone_(draft.layers.size()) {
     for (const std::string& made : draft.layers[i].layer.outputs) makers_[made] = i;
     for (const std::string& input : draft.layers[i].layer.inputs) read(input);
   }
+  // What is behind a refused node would have read these.
+  for (const DraftLayer& d : draft.layers) {
+    for (const std::string& made : d.layer.outputs) {
+      if (!draft.refusals.empty() && readers_[made] == 0) read(made);
+    }
+  }
   // Last first, so that whole chains that nobody reads go.
   for (size_t i = draft.layers.size(); i-- > 0;) {
     bool wanted = false;

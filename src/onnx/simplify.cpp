@@ -23,6 +23,15 @@ bool is_affine(const Layer* layer, double scale, double shift) {
          near(real(*layer, "shift"), shift);
 }
 
+// With the numbers that files hold.
+void become_hard_sigmoid(Rewriter& r, Layer& at, const Layer& affine, double factor) {
+  const auto number = [&](const char* name) {
+    return decimal(static_cast<float>(real(affine, name) * factor));
+  };
+  r.become(at, "hard_sigmoid", {input(affine)},
+           {{"alpha", number("scale")}, {"beta", number("shift")}});
+}
+
 void join_affine(Rewriter& r, Layer& at) {
   if (const Layer* before = r.maker(at, 0, "?affine")) {
     const double scale = real(at, "scale") * real(*before, "scale");
@@ -34,8 +43,7 @@ void join_affine(Rewriter& r, Layer& at) {
   // relu6(a x + b) / 6
   if (const Layer* bounded = r.maker(at, 0, "relu6"); bounded != nullptr && near(scale * 6, 1)) {
     if (const Layer* before = r.maker(*bounded, 0, "?affine")) {
-      r.become(at, "hard_sigmoid", {input(*before)},
-               {{"alpha", real(*before, "scale") / 6}, {"beta", real(*before, "shift") / 6}});
+      become_hard_sigmoid(r, at, *before, 1.0 / 6);
     }
     return;
   }
@@ -73,8 +81,7 @@ void join_clip(Rewriter& r, Layer& at) {
   }
   const Layer* before = r.maker(at, 0, "?affine");
   if (low == 0 && high == 1 && before != nullptr) {
-    r.become(at, "hard_sigmoid", {input(*before)},
-             {{"alpha", real(*before, "scale")}, {"beta", real(*before, "shift")}});
+    become_hard_sigmoid(r, at, *before, 1);
   }
 }
 

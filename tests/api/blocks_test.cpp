@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "models/small_network.h"
+#include "models/hidden_network.h"
 #include "runtime/fixtures.h"
 #include "runtime/network_file.h"
 #include "thimble/thimble.h"
@@ -11,7 +11,7 @@ namespace {
 using cli_test::TempDir;
 
 TrainOptions options_in(const TempDir& dir, const std::string& trained) {
-  const Network network = small_network({1, 28, 28});
+  const Network network = hidden_network({1, 28, 28});
   TrainOptions options;
   options.model.name = dir / "small.thimble";
   options.model.batch = 4;

@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "models/channels.h"
-#include "models/small_network.h"
+#include "models/hidden_network.h"
 #include "runtime/fixtures.h"
 #include "runtime/network_file.h"
 #include "runtime/safetensors.h"
@@ -47,7 +47,7 @@ class Prune : public testing::Test {
   }
 
   TempDir dir_;
-  const Network network_ = small_network({1, 28, 28});
+  const Network network_ = hidden_network({1, 28, 28});
   Weights weights_;
   TrainOptions options_;
   PruneChoice choice_;

@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "models/small_network.h"
+#include "models/hidden_network.h"
 #include "runtime/fixtures.h"
 #include "runtime/network_file.h"
 
@@ -12,7 +12,7 @@ namespace {
 TEST(CliPrune, WritesASmallerNetworkAndSaysWhatIsLeft) {
   const TempDir dir;
   runtime_test::write_bars(dir / "data", 40, 10);
-  const Network network = small_network({1, 28, 28});
+  const Network network = hidden_network({1, 28, 28});
   write_network(dir / "net.thimble", network, [weights = drawn(network)](const std::string& name) {
     return weights.at(name).data();
   });

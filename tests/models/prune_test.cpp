@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "models/rep_net_profile.h"
-#include "models/small_network.h"
+#include "models/hidden_network.h"
 #include "support/expect_error.h"
 #include "support/interpreter.h"
 
@@ -43,7 +43,7 @@ std::vector<Pruning> hidden_without(const Network& network, const std::set<int64
 
 // A channel whose normalisations give zero is none.
 TEST(Prune, WithoutChannelsThatAreZeroNothingChanges) {
-  const Network network = small_network({3, 12, 12});
+  const Network network = hidden_network({3, 12, 12});
   const std::set<int64_t> gone = {1, 4};
   const std::vector<Pruning> prunings = hidden_without(network, gone);
   ASSERT_EQ(prunings.size(), 4u);
@@ -71,7 +71,7 @@ TEST(Prune, WithoutChannelsThatAreZeroNothingChanges) {
 
 TEST(Prune, CutsRowsAndColumnsOfOneWeight) {
   const Network smaller =
-      pruned(small_network({3, 12, 12}), hidden_without(small_network({3, 12, 12}), {0, 3}));
+      pruned(hidden_network({3, 12, 12}), hidden_without(hidden_network({3, 12, 12}), {0, 3}));
   const auto shape = [&](const std::string& name) {
     for (const NetworkParameter& p : smaller.parameters) {
       if (p.name == name) return p.shape;
@@ -96,7 +96,7 @@ TEST(Prune, KeepsTheValuesOfTheKeptChannels) {
 }
 
 TEST(Prune, RefusesChannelsThatAreAdded) {
-  const Network network = small_network({3, 12, 12});
+  const Network network = hidden_network({3, 12, 12});
   for (const ChannelGroup& g : channel_groups(network)) {
     if (g.name != "c.3.conv") continue;
     expect_user_error(

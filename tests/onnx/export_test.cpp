@@ -1,0 +1,93 @@
+#include <onnx/checker.h>
+
+#include <filesystem>
+
+#include "models/model.h"
+#include "onnx/convert_files.h"
+#include "onnx/exporter.h"
+#include "onnx/model_file.h"
+#include "onnx/models.h"
+#include "runtime/network_file.h"
+#include "support/expect_error.h"
+
+namespace thimble {
+namespace {
+
+const onnx::AttributeProto* attribute(const onnx::NodeProto& node, const std::string& name) {
+  for (const auto& a : node.attribute()) {
+    if (a.name() == name) return &a;
+  }
+  return nullptr;
+}
+
+TEST(Export, SaysOpsetNamesAndTheBatch) {
+  const Imported from =
+      imported(model("net (float[N,3,8,8] pixels) => (float[N,2] scores) {"
+                     "a = Conv (pixels, w) n = BatchNormalization <momentum = 0.9> (a, g, b, m, v)"
+                     " p = GlobalAveragePool (n) scores = Flatten (p) }",
+                     {{"w", {2, 3, 1, 1}}, {"g", {2}}, {"b", {2}}, {"m", {2}}, {"v", {2}}}));
+  const onnx::ModelProto out = exported(from);
+  EXPECT_EQ(out.ir_version(), 7);
+  EXPECT_EQ(out.opset_import(0).version(), 13);
+  EXPECT_EQ(out.graph().name(), "net");
+  EXPECT_EQ(out.graph().node_size(), 4);
+  EXPECT_EQ(out.graph().node(1).name(), "BatchNormalization_1");
+  EXPECT_EQ(out.graph().node(1).output(0), "n");
+  EXPECT_EQ(attribute(out.graph().node(1), "momentum")->f(), 0.9F);
+  EXPECT_EQ(out.graph().initializer(0).name(), "w");
+  const auto& dims = out.graph().input(0).type().tensor_type().shape().dim();
+  EXPECT_EQ(dims[0].dim_param(), "N");
+  EXPECT_EQ(dims[3].dim_value(), 8);
+  EXPECT_EQ(out.graph().output(0).name(), "scores");
+}
+
+TEST(Export, KeepsThePixelRule) {
+  Imported from = imported(nodes("y = Flatten (x)"));
+  from.network.pixels = {{0.1, 0.2, 0.3}, {1.0 / 3, 1, 2}, true};
+  EXPECT_EQ(imported(exported(from)).network, from.network);
+}
+
+TEST(Export, LayersThatOnnxHasNoWordsForAreNamed) {
+  Imported from = imported(nodes("y = Flatten (x)"));
+  from.network.layers[0].op = "picture_mean";
+  expect_user_error([&] { exported(from); },
+                    "layer Flatten_0: ONNX has no words for the op picture_mean");
+}
+
+TEST(Export, WorksForModelsOfTheZoo) {
+  for (const char* norm : {"batch", "group"}) {
+    for (const char* name : {"lenet", "mobilenet_v2", "resnet18_cifar", "revnet18", "irevnet"}) {
+      SCOPED_TRACE(str_cat(name, " with norm ", norm));
+      ModelOptions o;
+      o.batch = 2;
+      o.height = 32;
+      o.classes = 4;
+      o.norm = norm;
+      o = resolve_options(find_model(name), o);
+      const Network network = network_of(build_model(name, o), o);
+      const auto ones = [](const std::string&, float* to, int64_t count) {
+        std::fill(to, to + count, 1.0F);
+      };
+      onnx::ModelProto out = export_network(network, ones);
+      EXPECT_NO_THROW(onnx::checker::check_model(out));
+      const Imported back = imported(std::move(out));
+      EXPECT_EQ(ops(back.network), ops(network));
+    }
+  }
+}
+
+TEST(Export, FilesGoBothWaysToTheSameBytes) {
+  const std::string folder = testing::TempDir();
+  const std::string a = folder + "/a.onnx", b = folder + "/b.thimble", c = folder + "/c.onnx",
+                    d = folder + "/d.thimble";
+  write_model(a,
+              exported(imported(nodes("a = Conv (x, w) y = Flatten (a)", {{"w", {2, 3, 1, 1}}}))));
+  import_file(a, b);
+  export_file(b, c);
+  import_file(c, d);
+  EXPECT_EQ(read_network(b), read_network(d));
+  for (const std::string& path : {a, b, c, d}) std::filesystem::remove(path);
+}
+
+}  // namespace
+}  // namespace thimble
