@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "ops/core/builder.h"
 #include "support/check_backends.h"
 #include "support/sanitizers.h"
 #include "transforms/fixtures.h"
@@ -78,6 +79,50 @@ TEST(Masks, AreAllThatTrainingOfBiasesKeeps) {
 
 TEST(Masks, GiveTheSameBitsToBiases) {
   const Graph forward = frozen_net(is_bias);
+  const Graph plain = training_graph(forward);
+  const Graph masked = training_graph(use_masks(forward));
+  for (const std::string& backend : backend_names()) {
+    EXPECT_TRUE(trained_state(plain, plain, backend) == trained_state(masked, plain, backend))
+        << backend;
+  }
+}
+
+// Norms folded into convolutions, as exporters do: activations stand alone.
+Graph folded_net(bool (*trains)(const std::string& name)) {
+  GraphBuilder b("folded");
+  TensorId x = b.images({2, 3, 12, 12});
+  for (const char* name : {"a", "b", "c"}) {
+    x = b.layer("conv2d", name, {x},
+                {{"out_channels", int64_t{20}},
+                 {"kernel", both(3)},
+                 {"padding", ints({1, 1, 1, 1})},
+                 {"bias", int64_t{1}}});
+    x = b.layer(*name == 'b' ? "relu" : "relu6", std::string(name) + ".act", {x});
+  }
+  x = b.layer("flatten", "flat", {b.layer("global_average_pool", "pool", {x})});
+  b.classify(b.layer("linear", "fc", {x}, {{"out_features", int64_t{10}}}));
+  for (Tensor& t : b.graph().tensors) t.trainable = t.trainable && trains(t.name);
+  return b.graph();
+}
+
+TEST(Masks, StandForActivationsOnTheirOwnWhereWeightsAreFrozen) {
+  const Graph biases = folded_net(is_bias);
+  EXPECT_EQ(maps_kept(training_graph(biases)).size(), 3u);
+  EXPECT_EQ(maps_kept(training_graph(use_masks(biases))), std::vector<std::string>{});
+  // What a trained convolution reads is kept anyway, and tells.
+  const Graph last =
+      folded_net([](const std::string& name) { return is_bias(name) || name == "c.weight"; });
+  EXPECT_EQ(maps_kept(training_graph(use_masks(last))),
+            (std::vector<std::string>{"b.act", "b.act"}));
+  // Nothing is computed behind what is trained.
+  const Graph head = folded_net(is_head);
+  EXPECT_EQ(use_masks(head), head);
+  const Graph all = folded_net([](const std::string&) { return true; });
+  EXPECT_EQ(use_masks(all), all);
+}
+
+TEST(Masks, OfActivationsOnTheirOwnGiveTheSameBits) {
+  const Graph forward = folded_net(is_bias);
   const Graph plain = training_graph(forward);
   const Graph masked = training_graph(use_masks(forward));
   for (const std::string& backend : backend_names()) {
