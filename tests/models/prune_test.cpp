@@ -2,30 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include "base/random.h"
 #include "models/rep_net_profile.h"
+#include "models/hidden_network.h"
 #include "support/expect_error.h"
 #include "support/interpreter.h"
 
 namespace thimble {
 namespace {
-
-using Weights = std::map<std::string, std::vector<float>>;
-
-Weights drawn(const Network& network) {
-  Weights weights;
-  uint64_t stream = 1;
-  for (const NetworkParameter& p : network.parameters) {
-    const RandomStream random(7, ++stream);
-    std::vector<float>& values = weights[p.name];
-    for (int64_t i = 0; i < p.shape.elements(); ++i) {
-      const double value = 0.5 * random.normal(static_cast<uint64_t>(i));
-      values.push_back(
-          static_cast<float>(p.name.ends_with("running_var") ? 1 + value * value : value));
-    }
-  }
-  return weights;
-}
 
 std::vector<double> output_of(const Network& network, const Weights& weights) {
   const Graph graph = graph_with(
@@ -58,25 +41,9 @@ std::vector<Pruning> hidden_without(const Network& network, const std::set<int64
   return prunings;
 }
 
-// A stem, a separable block, an inverted residual and a bottleneck.
-Network small_network() {
-  WrittenNetwork w("small", {3, 12, 12});
-  std::string x = w.conv_norm_act("stem", w.network.input, 6, 3, 2);
-  x = w.conv_norm_act("a.depthwise", x, 6, 3, 1, 6);
-  x = w.conv_norm("a.project", x, 4);
-  std::string y = w.conv_norm_act("b.expand", x, 8);
-  y = w.conv_norm_act("b.depthwise", y, 8, 3, 1, 8);
-  x = w.plain("add", "b.add", {w.conv_norm("b.project", y, 4), x});
-  y = w.conv_norm_act("c.1", x, 5);
-  y = w.conv_norm_act("c.2", y, 7, 3);
-  x = w.plain("add", "c.add", {w.conv_norm("c.3", y, 4), x});
-  w.classify(x, 5);
-  return w.network;
-}
-
 // A channel whose normalisations give zero is none.
 TEST(Prune, WithoutChannelsThatAreZeroNothingChanges) {
-  const Network network = small_network();
+  const Network network = hidden_network({3, 12, 12});
   const std::set<int64_t> gone = {1, 4};
   const std::vector<Pruning> prunings = hidden_without(network, gone);
   ASSERT_EQ(prunings.size(), 4u);
@@ -103,7 +70,8 @@ TEST(Prune, WithoutChannelsThatAreZeroNothingChanges) {
 }
 
 TEST(Prune, CutsRowsAndColumnsOfOneWeight) {
-  const Network smaller = pruned(small_network(), hidden_without(small_network(), {0, 3}));
+  const Network smaller =
+      pruned(hidden_network({3, 12, 12}), hidden_without(hidden_network({3, 12, 12}), {0, 3}));
   const auto shape = [&](const std::string& name) {
     for (const NetworkParameter& p : smaller.parameters) {
       if (p.name == name) return p.shape;
@@ -128,7 +96,7 @@ TEST(Prune, KeepsTheValuesOfTheKeptChannels) {
 }
 
 TEST(Prune, RefusesChannelsThatAreAdded) {
-  const Network network = small_network();
+  const Network network = hidden_network({3, 12, 12});
   for (const ChannelGroup& g : channel_groups(network)) {
     if (g.name != "c.3.conv") continue;
     expect_user_error(

@@ -25,7 +25,7 @@ function drawWay(id) {
     chart.append(svg('line', { x1: kLeft, x2: width - kRight, y1: y(v), y2: y(v),
       stroke: 'var(--grid)' }));
     chart.append(svg('text', { x: kLeft - 8, y: y(v) + 4, 'text-anchor': 'end', ...soft },
-        +(v / 1e6).toPrecision(4)));
+        `${+(v / 1e6).toPrecision(4)} MB`));
   }
   blocks.forEach((b, i) => {
     const x = kLeft + i * step + step * 0.15;

@@ -32,15 +32,8 @@ Geometry window_geometry(const Context& c, const Shape& src, const Shape& dst, a
   return {{stride, {0, 0}, {pad[0], pad[1]}, after}, kernel, kind};
 }
 
-// Of pictures: in blocks of channels they would be several times as large.
-bool has_few_channels(const Context& c, const Shape& src) {
-  return c.formats.blocked() && c.formats.map_layout(src).elements > 2 * src.elements();
-}
-
-// Nothing: plain memory is better, or oneDNN would count places behind the padding that a last
-// window reaches over.
+// Nothing: oneDNN would count places behind the padding that a last window reaches over.
 std::optional<Geometry> average_geometry(const Context& c, const Shape& src, const Shape& dst) {
-  if (has_few_channels(c, src)) return std::nullopt;
   const Attributes& a = c.node.attributes;
   const Geometry g = window_geometry(c, src, dst, algorithm::pooling_avg_exclude_padding);
   const auto& pad = a.integers("padding");
