@@ -36,12 +36,18 @@ Network network_of(const ModelSource& source, const ModelChoice& choice) {
 }
 
 BuiltModel build(const ModelSource& source, const ModelChoice& choice, int64_t examples) {
-  const ModelOptions options = model_options(choice, examples);
+  ModelOptions options = model_options(choice, examples);
   BuiltModel built;
   if (source.network || choice.side != "none") {
     const Network network = network_of(source, choice);
     for (const NetworkParameter& p : network.parameters) {
       if (p.fresh) built.fresh.push_back(p.name);
+    }
+    if (!source.network) {
+      // They are in the network by now.
+      options.variants.clear();
+      options.width = 1;
+      if (options.norm == "group") options.norm = "batch";
     }
     built.forward = build_model(model_of(network), options);
   } else {
