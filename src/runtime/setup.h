@@ -21,7 +21,7 @@ struct Setup {
   LoaderOptions train_loader, test_loader;
   std::string model_file;          // a network's, with first values; empty: a model of the zoo
   std::vector<std::string> fresh;  // parameters that begin anew all the same
-  int64_t patches = 1;  // of a picture; a batch of the graph counts them
+  int64_t patches = 1;             // of a picture; a batch of the graph counts them
   // The tensor (examples, classes) that evaluation leaves to be read; empty when training.
   std::string logits;
   bool two_passes = false;  // training evaluates a picture's patches before it trains on them

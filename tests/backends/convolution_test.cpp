@@ -51,6 +51,12 @@ TEST(BackendConvolution, AgreesOnDepthwise) {
   }
 }
 
+TEST(BackendConvolution, AgreesOnWeightsLargerThanTheMaps) {
+  check({64, 1280, conv(1280, 1), 2, 2});
+  check({128, 128, conv(128, 5, {{"groups", int64_t{2}}}), 3, 3});
+  check({96, 1024, conv(1024, 1, {kBias, {"stride", both(2)}}), 3, 3});
+}
+
 TEST(BackendConvolution, AgreesOnGroups) {
   check({32, 32, conv(32, 3, {{"groups", int64_t{2}}})});
   check({32, 64, conv(64, 3, {kBias, {"groups", int64_t{4}}})});

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "models/rep_net_profile.h"
 #include "models/hidden_network.h"
+#include "models/rep_net_profile.h"
 #include "support/expect_error.h"
 #include "support/interpreter.h"
 

@@ -124,9 +124,9 @@ std::unique_ptr<BoundKernel> PrimitiveKernel::bind(const KernelBuffers& buffers)
   const auto address_of = [&](Source source) -> std::byte* {
     switch (source.kind) {
       case Source::Kind::input:
-        return static_cast<std::byte*>(buffers.inputs[source.index]);
+        return static_cast<std::byte*>(buffers.inputs[source.index]) + source.offset;
       case Source::Kind::output:
-        return static_cast<std::byte*>(buffers.outputs[source.index]);
+        return static_cast<std::byte*>(buffers.outputs[source.index]) + source.offset;
       case Source::Kind::scratch:
         return scratch + source.index;
     }

@@ -13,7 +13,8 @@ namespace thimble::onednn {
 struct Source {
   enum class Kind : uint8_t { input, output, scratch };
   Kind kind = Kind::input;
-  size_t index = 0;  // of the input or output; in scratch: the offset in bytes
+  size_t index = 0;    // of the input or output; in scratch: the offset in bytes
+  int64_t offset = 0;  // in the input or output, in bytes
   friend bool operator==(const Source&, const Source&) = default;
 };
 inline Source input(size_t i) { return {Source::Kind::input, i}; }

@@ -1,4 +1,5 @@
 #include "backends/onednn/onednn.h"
+#include "backends/onednn/vector/vector.h"
 
 namespace thimble::onednn {
 namespace {
@@ -181,21 +182,85 @@ std::optional<KernelChoice> choose_forward(const Context& c) {
   return choice;
 }
 
+using BackwardData = dnnl::convolution_backward_data;
+
+BackwardData::primitive_desc backward_data_desc(const Context& c, const Desc& diff_src,
+                                                const Desc& weights, const Desc& diff_dst) {
+  const Window w = window_of(c);
+  const auto hint = forward_desc(c, diff_src, weights, {}, diff_dst);
+  return make_backward_desc<BackwardData>(c.engine, hint, algorithm::convolution_direct, diff_src,
+                                          weights, diff_dst, w.stride, w.dilation, w.before,
+                                          w.after);
+}
+
+// Of weights that are larger than the maps: this many input channels of one group are transposed
+// into scratch at a time. 0: all at once.
+int64_t channels_at_a_time(const Context& c) {
+  constexpr int64_t kMostBytes = 256 << 10;
+  const Shape& weights = c.in(0);
+  const int64_t bytes = weights.elements() * int64_t{sizeof(float)};
+  const int64_t maps = (c.in(1).elements() + c.out(0).elements()) * int64_t{sizeof(float)};
+  const int64_t lanes = vector::lanes(), channels = weights[1];
+  const int64_t groups = c.node.attributes.integer("groups");
+  const bool in_blocks = channels % lanes == 0 && weights[0] / groups % lanes == 0;
+  const bool whole = !c.formats.blocked() || c.in_type(1) != ElementType::f32 || !in_blocks;
+  if (whole || bytes <= std::max(maps, kMostBytes)) return 0;
+  int64_t most = lanes;
+  for (int64_t n = lanes; n <= channels; n += lanes) {
+    if (channels % n == 0 && bytes / groups / channels * n <= kMostBytes) most = n;
+  }
+  return most;
+}
+
+// The same in parts: transposed weights never lie there as a whole.
+std::optional<KernelChoice> choose_backward_data_in_parts(const Context& c, int64_t channels) {
+  const Desc given = weights_desc(c, c.in(0), c.layout(0));
+  const Shape &src = c.out(0), &dst = c.in(1), &weights = c.in(0);
+  const int64_t groups = c.node.attributes.integer("groups"), outputs = weights[0] / groups;
+  const Desc diff_src = c.formats.map_desc({1, channels, src[2], src[3]});
+  const Desc diff_dst = c.formats.map_desc({1, outputs, dst[2], dst[3]});
+  Dims part = {outputs, channels, weights[2], weights[3]};
+  if (groups > 1) part.insert(part.begin(), 1);
+  const auto desc = backward_data_desc(c, diff_src, {part, DataType::f32, Tag::any}, diff_dst);
+  if (!is_usable(desc.impl_info_str())) return std::nullopt;
+  auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
+  const Source copy = kernel->reserve(bytes_of(desc.weights_desc()));
+  // Of `src` and `dst`, whose channels are those of all groups, one after the other.
+  for (int64_t channel = 0; channel < src[1]; channel += channels) {
+    const int64_t group = channel / weights[1];
+    Dims begin = {0, channel % weights[1], 0, 0};
+    if (groups > 1) begin.insert(begin.begin(), group);
+    kernel->add_reorder(given.submemory_desc(part, begin), input(0), desc.weights_desc(), copy);
+    for (int64_t n = 0; n < src[0]; ++n) {
+      Source from = input(1), to = output(0);
+      from.offset = (n * groups + group) * bytes_of(diff_dst);
+      to.offset = (n * src[1] + channel) * src[2] * src[3] * int64_t{sizeof(float)};
+      kernel->add(BackwardData(desc), desc.scratchpad_desc(),
+                  {{DNNL_ARG_WEIGHTS, desc.weights_desc(), copy},
+                   {DNNL_ARG_DIFF_DST, diff_dst, from},
+                   {DNNL_ARG_DIFF_SRC, diff_src, to}});
+    }
+  }
+  KernelChoice choice = plain_choice(c);
+  choice.inputs[0] = c.layout(0);
+  choice.inputs[1] = c.formats.map_layout(dst);
+  choice.outputs[0] = c.formats.map_layout(src);
+  choice.scratch_bytes = kernel->scratch_bytes();
+  choice.implementation = desc.impl_info_str();
+  choice.kernel = std::move(kernel);
+  return choice;
+}
+
 // weights, diff_dst -> diff_src. The fast kernel may want the weights' blocks transposed: they are
 // then brought into scratch, which costs under 1% of a step and no lasting bytes.
 std::optional<KernelChoice> choose_backward_data(const Context& c) {
-  const Window w = window_of(c);
   const ElementType type = c.in_type(1);
   const bool summed = c.has(kDiffAddend);
   if (summed && type != ElementType::f32) return std::nullopt;
   const Slices slices = summed ? slices_of(c.out(0)) : Slices{};
   const Desc diff_src = c.formats.map_desc(slices.part(c.out(0)), type);
   const Desc diff_dst = c.formats.map_desc(slices.part(c.in(1)), type);
-  const Desc any = any_weights(c, c.in(0), type);
-  const auto hint = forward_desc(c, diff_src, any, {}, diff_dst);
-  const auto desc = make_backward_desc<dnnl::convolution_backward_data>(
-      c.engine, hint, algorithm::convolution_direct, diff_src, any, diff_dst, w.stride, w.dilation,
-      w.before, w.after);
+  const auto desc = backward_data_desc(c, diff_src, any_weights(c, c.in(0), type), diff_dst);
   if (!is_usable(desc.impl_info_str())) return std::nullopt;
   auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
   // Weights that are made for this node may come as it likes them, if they need no rounding.
@@ -206,6 +271,8 @@ std::optional<KernelChoice> choose_backward_data(const Context& c) {
                          : Layouts::plain_desc(weight_dims(c, c.in(0)), DataType::f32);
   Source weights = input(0);
   if (given != desc.weights_desc()) {
+    const int64_t channels = free || summed ? 0 : channels_at_a_time(c);
+    if (channels > 0) return choose_backward_data_in_parts(c, channels);
     weights = kernel->add_reorder(given, input(0), desc.weights_desc());
   }
   const Source made = summed ? kernel->reserve(bytes_of(diff_src)) : output(0);
