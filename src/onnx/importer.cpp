@@ -5,6 +5,7 @@
 
 #include "onnx/convert.h"
 #include "onnx/fold.h"
+#include "onnx/hints.h"
 #include "onnx/metadata.h"
 #include "onnx/simplify.h"
 
@@ -191,7 +192,7 @@ class Importer {
     if (!standard || !known) {
       throw Refused(standard ? "thimble has no such op"
                              : str_cat("thimble has no ops of the domain ", domain),
-                    "replace it in the model, or export the model up to the node before it");
+                    hint_for(standard ? node.op() : ""));
     }
     if (lost) return lose_outputs(node);
     std::vector<const Constant*> inputs;

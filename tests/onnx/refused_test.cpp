@@ -23,8 +23,8 @@ TEST(Refused, EverythingIsListedAtOnce) {
               "3 nodes cannot be imported:\n"
               "  Mystery_0 (Mystery): thimble has no such op; hint: replace it in the model, or"
               " export the model up to the node before it\n"
-              "  Softplus_2 (Softplus): thimble has no such op; hint: replace it in the model, or"
-              " export the model up to the node before it\n"
+              "  Softplus_2 (Softplus): thimble has no such op; hint: use ReLU, leaky ReLU, ELU,"
+              " SiLU, GELU or hard swish, and retrain\n"
               "  Sin_3 (Sin): thimble has no such op; hint: replace it in the model, or"
               " export the model up to the node before it");
   }
