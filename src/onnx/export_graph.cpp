@@ -60,11 +60,6 @@ std::string ExportGraph::real(const ExportLayer& at, const std::string& suffix,
   return name;
 }
 
-void ExportGraph::write_as(const std::string& parameter, const Shape& shape,
-                           std::function<float(float)> change) {
-  forms_[parameter] = {shape, std::move(change)};
-}
-
 std::string ExportGraph::unique(const std::string& wanted) {
   std::string name = wanted;
   for (int copy = 2; !taken_.insert(name).second; ++copy) name = str_cat(wanted, '.', copy);

@@ -38,14 +38,13 @@ class ExportGraph {
                     const std::vector<int64_t>& values);
   std::string real(const ExportLayer& at, const std::string& suffix,
                    const std::vector<float>& values, bool scalar = false);
-  // That a parameter's file form has this shape, and goes through `change` before it is written.
-  void write_as(const std::string& parameter, const Shape& shape,
-                std::function<float(float)> change = {});
-
+  // How a parameter stands in the file, where that is not as it is here.
   struct Form {
+    std::string name;  // of the tensor
     Shape shape;
-    std::function<float(float)> change;
+    std::function<void(std::vector<float>&)> change = {};  // of its numbers; null: none
   };
+  void write_as(const std::string& parameter, Form form) { forms_[parameter] = std::move(form); }
   const std::map<std::string, Form>& forms() const { return forms_; }
 
  private:

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <map>
+#include <numeric>
 
 #include "onnx/export_graph.h"
 
@@ -67,9 +68,28 @@ void export_batch_norm(ExportGraph& g, const ExportLayer& at) {
   set(node, "momentum", 1 - at.attributes.real("momentum"));
   const double floor = at.attributes.real("scale_floor");
   if (floor > 0) {
-    g.write_as(in[2], at.inputs[2],
-               [floor](float v) { return static_cast<float>(std::abs(v) + floor); });
+    g.write_as(in[2], {in[2], at.inputs[2], [floor](std::vector<float>& gamma) {
+                         for (float& v : gamma) v = static_cast<float>(std::abs(v) + floor);
+                       }});
   }
+}
+
+// The file holds the weights that come out: whoever runs the network does not train it.
+void export_standardized(ExportGraph& g, const ExportLayer& at) {
+  const Shape& shape = at.inputs[0];
+  const double epsilon = at.attributes.real("epsilon");
+  const auto change = [shape, epsilon](std::vector<float>& weights) {
+    const auto k = weights.size() / static_cast<size_t>(shape[0]);
+    for (auto row = weights.begin(); row != weights.end(); row += static_cast<std::ptrdiff_t>(k)) {
+      const auto end = row + static_cast<std::ptrdiff_t>(k);
+      const double mean = std::accumulate(row, end, 0.0) / static_cast<double>(k);
+      double squares = 0;
+      for (auto w = row; w != end; ++w) squares += (*w - mean) * (*w - mean);
+      const double std = std::sqrt(squares / static_cast<double>(k - 1));
+      for (auto w = row; w != end; ++w) *w = static_cast<float>((*w - mean) / (std + epsilon));
+    }
+  };
+  g.write_as(src(at), {at.layer.outputs[0], shape, change});
 }
 
 void export_group_norm(ExportGraph& g, const ExportLayer& at) {
@@ -87,8 +107,7 @@ void export_group_norm(ExportGraph& g, const ExportLayer& at) {
   const Sizes whole = {-1, shape[1], shape[2], shape[3]};
   g.before(at, "Reshape", "/join", {normal, g.whole(at, "/shape", whole)}, back);
   const Shape channels = {shape[1], 1, 1};
-  g.write_as(at.layer.inputs[2], channels);
-  g.write_as(at.layer.inputs[3], channels);
+  for (size_t i : {2, 3}) g.write_as(at.layer.inputs[i], {at.layer.inputs[i], channels});
   g.before(at, "Mul", "/scale", {back, at.layer.inputs[2]}, scaled);
   g.last(at, "Add", {scaled, at.layer.inputs[3]});
 }
@@ -212,6 +231,7 @@ const std::map<std::string, LayerExporter>& exporters() {
       {"linear", export_linear},
       {"batch_norm", export_batch_norm},
       {"group_norm", export_group_norm},
+      {"standardize_weights", export_standardized},
       {"relu6", export_relu6},
       {"hard_sigmoid", export_hard_sigmoid},
       {"silu", export_gated},

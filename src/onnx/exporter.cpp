@@ -85,9 +85,8 @@ class Exporter {
     tensor.set_data_type(onnx::TensorProto::FLOAT);
     std::vector<float> values(static_cast<size_t>(p.shape.elements()));
     read(p.name, values.data(), p.shape.elements());
-    if (formed && it->second.change) {
-      for (float& v : values) v = it->second.change(v);
-    }
+    if (formed) tensor.set_name(it->second.name);
+    if (formed && it->second.change) it->second.change(values);
     tensor.set_raw_data(values.data(), values.size() * sizeof(float));
   }
 

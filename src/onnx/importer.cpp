@@ -5,6 +5,7 @@
 
 #include "onnx/convert.h"
 #include "onnx/fold.h"
+#include "onnx/hints.h"
 #include "onnx/metadata.h"
 #include "onnx/simplify.h"
 
@@ -77,7 +78,8 @@ class Importer {
     for (int i = 0; i < graph_.node_size(); ++i) {
       for (const std::string& made : graph_.node(i).output()) {
         if (made.empty()) continue;
-        require(makers.emplace(made, i).second, "two nodes make the tensor ", made);
+        const bool first = !initialisers_.contains(made) && makers.emplace(made, i).second;
+        require(first, "the tensor ", made, " is made twice");
       }
     }
     std::vector<std::string> open = {draft_.output};
@@ -114,7 +116,12 @@ class Importer {
     }
     shape.elements();  // not too large
     network_.input = found->name();
-    draft_.set_shape(found->name(), shape);
+    for (const onnx::NodeProto& node : graph_.node()) {
+      for (const std::string& made : node.output()) {
+        require(made != network_.input, "the tensor ", made, " is made twice");
+      }
+    }
+    draft_.set_shape(network_.input, shape);
     turn_input(shape);
     const Shape& images = draft_.shape(network_.input);
     network_.image = {images[1], images[2], images[3]};
@@ -158,7 +165,7 @@ class Importer {
     } catch (const Refused& e) {
       throw UserError(str_cat("its tensor ", tensor, ' ', e.what()));
     }
-    proto->Clear();
+    onnx::TensorProto().Swap(proto);  // clearing would keep the memory
   }
 
   void take(const NodeView& node) {
@@ -191,7 +198,7 @@ class Importer {
     if (!standard || !known) {
       throw Refused(standard ? "thimble has no such op"
                              : str_cat("thimble has no ops of the domain ", domain),
-                    "replace it in the model, or export the model up to the node before it");
+                    hint_for(standard ? node.op() : ""));
     }
     if (lost) return lose_outputs(node);
     std::vector<const Constant*> inputs;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "onnx/rewriter.h"
 
@@ -208,6 +209,50 @@ std::string help(const std::string& op) {
   return "";
 }
 
+// Slices of one tensor that are all of it, as PyTorch writes chunks: one split, in the place of the
+// first, whose gradient is made at once.
+void join_slices(Draft& draft) {
+  struct Part {
+    size_t layer;
+    int64_t begin, end;
+  };
+  std::map<std::pair<std::string, int64_t>, std::vector<Part>> parts;  // by tensor and axis
+  for (size_t i = 0; i < draft.layers.size(); ++i) {
+    const NetworkLayer& l = draft.layers[i].layer;
+    if (l.op != "slice") continue;
+    parts[{l.inputs[0], l.attributes.integer("axis")}].push_back(
+        {i, l.attributes.integer("begin"), l.attributes.integer("end")});
+  }
+  std::vector<bool> gone(draft.layers.size());
+  for (auto& [where, slices] : parts) {
+    const size_t first = slices[0].layer;
+    std::sort(slices.begin(), slices.end(), [](Part a, Part b) { return a.begin < b.begin; });
+    int64_t reached = 0;
+    std::vector<std::string> outputs;
+    Sizes sizes;
+    for (const Part& p : slices) {
+      if (p.begin != reached) break;
+      reached = p.end;
+      sizes.push_back(p.end - p.begin);
+      outputs.push_back(draft.layers[p.layer].layer.outputs[0]);
+    }
+    const auto axis = static_cast<int>(where.second);
+    const bool whole = reached == draft.shape(where.first)[axis] && sizes.size() == slices.size();
+    if (!whole || sizes.size() < 2) continue;
+    for (const Part& p : slices) gone[p.layer] = p.layer != first;
+    draft.layers[first].layer = {"split",
+                                 draft.layers[first].layer.name,
+                                 {where.first},
+                                 outputs,
+                                 {{"axis", where.second}, {"sizes", sizes}}};
+  }
+  std::vector<Layer> kept;
+  for (size_t i = 0; i < gone.size(); ++i) {
+    if (!gone[i]) kept.push_back(std::move(draft.layers[i]));
+  }
+  draft.layers = std::move(kept);
+}
+
 }  // namespace
 
 void simplify(Draft& draft) {
@@ -230,6 +275,7 @@ void simplify(Draft& draft) {
     become_depthwise(rest, *at);
   }
   rest.remove_what_is_gone();
+  join_slices(draft);
   for (const Layer& at : draft.layers) {
     if (!at.layer.op.starts_with('?')) continue;
     draft.refusals.push_back({at.layer.name, at.onnx_op, reason(at.layer.op), help(at.layer.op)});

@@ -101,6 +101,25 @@ void gradient(GradientBuilder& g) {
   g.set_diff_input(0, g.emit("split_backward", diffs, g.attributes())[0]);
 }
 
+// As of a split whose other parts nobody read.
+void slice_gradient(GradientBuilder& g) {
+  const int64_t axis = g.attributes().integer("axis");
+  const int64_t begin = g.attributes().integer("begin");
+  const int64_t end = g.attributes().integer("end");
+  const int64_t size = g.input_shape(0)[static_cast<int>(axis)];
+  std::vector<int64_t> sizes;
+  std::vector<TensorId> diffs;
+  const auto add = [&](int64_t part, TensorId diff) {
+    if (part == 0) return;
+    sizes.push_back(part);
+    diffs.push_back(diff);
+  };
+  add(begin, kNoTensor);
+  add(end - begin, g.diff_output());
+  add(size - end, kNoTensor);
+  g.set_diff_input(0, g.emit("split_backward", diffs, {{"axis", axis}, {"sizes", sizes}})[0]);
+}
+
 Inverse inverted(const Graph&, const Node& node, size_t) {
   Node again = node;
   again.op = "concat";
@@ -157,6 +176,7 @@ void define_split(OpTable& table) {
   slice.inputs = {{"src"}};
   slice.outputs = {{"dst"}};
   slice.infer = infer_slice;
+  slice.gradient = slice_gradient;
   slice.spatial = spatial_along_axis;
   slice.flops = no_flops;
   slice.kernels = portable_kernels<Slice>();

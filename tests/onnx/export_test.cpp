@@ -54,6 +54,28 @@ TEST(Export, LayersThatOnnxHasNoWordsForAreNamed) {
                     "layer Flatten_0: ONNX has no words for the op picture_mean");
 }
 
+TEST(Export, StandardizedWeightsAreWrittenAsTheyComeOut) {
+  Imported from = imported(nodes("a = Conv (x, w) y = Flatten (a)", {{"w", {1, 3, 1, 1}}}));
+  from.network.layers.insert(from.network.layers.begin(),
+                             {"standardize_weights", "s", {"w"}, {"w.standard"}, {}});
+  from.network.layers[1].inputs[1] = "w.standard";
+  from.values["w"] = {1, 2, 3};
+  const Imported back = imported(exported(from));
+  EXPECT_EQ(ops(back.network), "conv2d flatten");
+  const std::vector<float>& got = back.values.at("w.standard");
+  EXPECT_NEAR(got[0], -1, 2e-5);
+  EXPECT_EQ(got[1], 0);
+  EXPECT_NEAR(got[2], 1, 2e-5);
+}
+
+TEST(Export, AFloorUnderTheScaleIsPartOfTheScale) {
+  Imported from = imported(nodes("n = BatchNormalization (x, g, b, m, v) y = Flatten (n)",
+                                 {{"g", {3}}, {"b", {3}}, {"m", {3}}, {"v", {3}}}));
+  from.network.layers[0].attributes.set("scale_floor", 0.5);
+  from.values["g"] = {-1, 0, 1};
+  EXPECT_EQ(imported(exported(from)).values.at("g"), (std::vector<float>{1.5F, 0.5F, 1.5F}));
+}
+
 TEST(Export, WorksForModelsOfTheZoo) {
   for (const char* norm : {"batch", "group"}) {
     for (const char* name : {"lenet", "mobilenet_v2", "resnet18_cifar", "revnet18", "irevnet"}) {

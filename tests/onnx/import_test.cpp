@@ -280,5 +280,21 @@ TEST(Import, ConcatSplitAndSliceWorkOnChannels) {
   EXPECT_EQ(layer(got.network, 1).attributes.integer("begin"), 1);
 }
 
+TEST(Import, SlicesThatAreTheWholeAreASplit) {
+  const std::string numbers =
+      "one = Constant <value_ints = [1]> () none = Constant <value_ints ="
+      " [0]> () two = Constant <value_ints = [2]> ()"
+      " end = Constant <value_ints = [9223372036854775807]> () ";
+  const Imported got = imported_both_ways(
+      nodes(numbers + "a = Slice (x, two, end, one) b = Slice (x, none, two, one)"
+                      " d = Concat <axis = 1> (a, b) y = Flatten (d)"));
+  EXPECT_EQ(ops(got.network), "split concat flatten");
+  EXPECT_EQ(layer(got.network, 0).outputs, (std::vector<std::string>{"b", "a"}));
+  EXPECT_EQ(layer(got.network, 0).attributes.integers("sizes"), (Sizes{2, 1}));
+  const Imported half =
+      imported_both_ways(nodes(numbers + "a = Slice (x, one, end, one) y = Flatten (a)"));
+  EXPECT_EQ(ops(half.network), "slice flatten");
+}
+
 }  // namespace
 }  // namespace thimble

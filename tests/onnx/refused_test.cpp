@@ -23,8 +23,8 @@ TEST(Refused, EverythingIsListedAtOnce) {
               "3 nodes cannot be imported:\n"
               "  Mystery_0 (Mystery): thimble has no such op; hint: replace it in the model, or"
               " export the model up to the node before it\n"
-              "  Softplus_2 (Softplus): thimble has no such op; hint: replace it in the model, or"
-              " export the model up to the node before it\n"
+              "  Softplus_2 (Softplus): thimble has no such op; hint: use ReLU, leaky ReLU, ELU,"
+              " SiLU, GELU or hard swish, and retrain\n"
               "  Sin_3 (Sin): thimble has no such op; hint: replace it in the model, or"
               " export the model up to the node before it");
   }
@@ -49,7 +49,9 @@ TEST(Refused, WrongModelsSayWhatIsWrong) {
   fails(nodes("y = Flatten (x)", {}, 3), "is of opset 3, needed 9 to 17");
   fails(nodes("y = Flatten (z)"), "node Flatten_0 reads z, which nothing makes before it");
   fails(nodes("b = Relu (a) a = Relu (b) y = Flatten (a)"), "which nothing makes before it");
-  fails(nodes("a = Relu (x) a = Relu (x) y = Flatten (a)"), "two nodes make the tensor a");
+  fails(nodes("a = Relu (x) a = Relu (x) y = Flatten (a)"), "the tensor a is made twice");
+  fails(nodes("w = Relu (x) y = Flatten (w)", {{"w", {1}}}), "the tensor w is made twice");
+  fails(nodes("x = Relu (z) y = Flatten (x)"), "the tensor x is made twice");
   fails(model("g (float[N,3,8,8] x, float[N,3,8,8] z) => (float[N,M] y) { y = Add (x, z) }"),
         "has the inputs x and z, needed one");
   fails(model("g (float[N,3,8,8] x) => (float[N,M] y, float[N] z) { y = Flatten (x) }"),

@@ -23,6 +23,15 @@ TEST(Split, HoldsItsContract) {
             {.inputs = {f32({1, 2, 3, 7})}, .attributes = cut({6, 1}, 3), .seeded = {0, 1}}});
 }
 
+TEST(Slice, PassesItsGradientToItsRange) {
+  const auto range = [](int64_t begin, int64_t end) {
+    return Attributes{{"axis", int64_t{1}}, {"begin", begin}, {"end", end}};
+  };
+  check_op("slice", {{.inputs = {f32({2, 6, 3})}, .attributes = range(0, 2)},
+                     {.inputs = {f32({2, 6, 3})}, .attributes = range(2, 5)},
+                     {.inputs = {f32({2, 6, 3, 2})}, .attributes = range(5, 6)}});
+}
+
 TEST(Split, GivesZeroGradientToPartsThatNobodyReads) {
   check_op("split", {{.inputs = {f32({2, 6, 3})}, .attributes = cut({1, 3, 2}), .seeded = {0, 2}},
                      {.inputs = {f32({2, 6, 3})}, .attributes = cut({1, 3, 2}), .seeded = {1}}});
