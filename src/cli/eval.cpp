@@ -1,3 +1,4 @@
+#include "base/process_memory.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/output_file.h"
@@ -18,6 +19,7 @@ constexpr const char* kExamples =
 ExitCode run_eval(const Request& request) {
   OutputFile html("--html", request.html);
   const EvalReport report = evaluate(request.options);
+  release_what_is_done();  // a report of many classes takes memory too
   const PlanReport& plan = report.plan;
   if (request.json) print(to_json(report));
   if (!report.evaluated) {

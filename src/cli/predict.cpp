@@ -1,3 +1,4 @@
+#include "base/process_memory.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/streams.h"
@@ -14,6 +15,7 @@ constexpr const char* kExamples =
 
 ExitCode run_predict(const Request& request) {
   const PredictReport report = predict(request.options, request.pictures, request.top);
+  release_what_is_done();  // a report of many pictures takes memory too
   const PlanReport& plan = report.plan;
   const bool alone = report.pictures.size() == 1;
   if (report.predicted && alone) {
