@@ -60,7 +60,9 @@ TEST(BlockProfile, OfThePlanIsInItsArena) {
   const TrainOptions head = options_in(dir, "head");
   const Profile found = profile(head);
   for (const BlockProfile& b : found.blocks) {
-    if (b.is_block) EXPECT_EQ(b.planned_cumulative_bytes, 0) << b.name;
+    if (b.is_block) {
+      EXPECT_EQ(b.planned_cumulative_bytes, 0) << b.name;
+    }
   }
   EXPECT_GT(profile(all).all_blocks.planned_cumulative_bytes,
             10 * found.all_blocks.planned_cumulative_bytes);
