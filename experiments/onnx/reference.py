@@ -72,6 +72,13 @@ OPS = {
     "Concat": lambda a, *x: torch.cat(x, a["axis"]),
     "Split": lambda a, x, sizes: torch.split(x, sizes.tolist(), a.get("axis", 0)),
     "Transpose": lambda a, x: x.permute(*a["perm"]),
+    "Div": lambda a, x, y: x / y,
+    "Erf": lambda a, x: torch.erf(x),
+    "Elu": lambda a, x: F.elu(x, a.get("alpha", 1.0)),
+    "Tanh": lambda a, x: torch.tanh(x),
+    "Shape": lambda a, x: torch.tensor(x.shape),
+    "Resize": lambda a, x, roi, scales, sizes: F.interpolate(
+        x, size=sizes.tolist()[2:], mode="bilinear", align_corners=False),
     "Constant": lambda a: a["value"],
 }
 

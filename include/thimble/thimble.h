@@ -314,7 +314,7 @@ struct PredictReport {
   bool predicted = false;  // false: the plan did not fit
   std::string weights_file;
   int64_t peak_rss_bytes = 0;
-  std::vector<std::string> classes;   // names
+  std::vector<std::string> classes;  // names
   std::vector<Prediction> pictures;  // in the order in which they were named
 };
 

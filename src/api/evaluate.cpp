@@ -53,9 +53,8 @@ EvalReport evaluate(const TrainOptions& options) {
   release_what_is_done();
   const auto begin = std::chrono::steady_clock::now();
   const Session::Evaluation e = *session.evaluate(
-      Session::Part::test, {}, [&](int64_t, int32_t label, std::span<const float> logits) {
-        count(report, label, logits);
-      });
+      Session::Part::test, {},
+      [&](int64_t, int32_t label, std::span<const float> logits) { count(report, label, logits); });
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   report.evaluated = true;

@@ -18,6 +18,7 @@ void add_eval_command(CLI::App& app, Request& request);
 void add_prune_command(CLI::App& app, Request& request);
 void add_import_command(CLI::App& app, Request& request);
 void add_export_command(CLI::App& app, Request& request);
+void add_predict_command(CLI::App& app, Request& request);
 void add_list_command(CLI::App& app, Request& request);
 
 }  // namespace thimble::cli

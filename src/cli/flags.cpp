@@ -21,15 +21,6 @@ CLI::Option* add(const Group& group, const std::string& name, const char* type, 
   return option->type_name(type)->default_str(usual)->group(group.title)->take_last();
 }
 
-// `usual` says what happens without the flag when the field's first value does not.
-void add_integer(const Group& group, const char* name, int64_t& field, int64_t least, int64_t most,
-                 const char* help, const std::string& usual = "") {
-  add(group, name, "N", help, usual.empty() ? std::to_string(field) : usual,
-      [&field, least, most](const std::string& flag, const std::string& text) {
-        field = parse_integer(flag, text, least, most);
-      });
-}
-
 CLI::Option* add_real(const Group& group, const char* name, double& field, const Interval& interval,
                       const char* help, const std::string& usual = "") {
   return add(group, name, "X", help, usual.empty() ? str_cat(field) : usual,
@@ -89,6 +80,14 @@ std::string usual_learning_rates(const std::string& usual_optimizer) {
 
 }  // namespace
 
+void add_integer(const Group& group, const char* name, int64_t& field, int64_t least, int64_t most,
+                 const char* help, const std::string& usual) {
+  add(group, name, "N", help, usual.empty() ? std::to_string(field) : usual,
+      [&field, least, most](const std::string& flag, const std::string& text) {
+        field = parse_integer(flag, text, least, most);
+      });
+}
+
 CLI::Option* add_text(const Group& group, const char* name, const char* type, std::string& field,
                       const char* help, const std::string& usual) {
   return add(group, name, type, help, usual.empty() ? field : usual,
@@ -126,6 +125,9 @@ void add_model_flags(CLI::App& command, ModelChoice& model) {
       group, "--train", "RULES", model.train,
       "What is trained, with commas between: all, head, last:K layers, bias, norm, side, names "
       "with * and ?, or !those not; what begins anew always is");
+  add_choice(group, "--side", model.side, {"none", "rep-net", "tinytl"},
+             "A small network beside the model, which is added to what its blocks make; with "
+             "--train side,head nothing else keeps what backward reads");
   add_choice(group, "--norm", model.norm, {"batch", "frozen", "group"}, "Normalisation");
   add_real(group, "--label-smoothing", model.label_smoothing, {0, 1, false, true},
            "Share of the target spread over all classes");

@@ -33,7 +33,10 @@ struct Group {
   const char* title;
 };
 
-// One flag, for those that a single command has.
+// One flag, for those that a single command has. `usual` says what happens without the flag when
+// the field's first value does not.
+void add_integer(const Group& group, const char* name, int64_t& field, int64_t least, int64_t most,
+                 const char* help, const std::string& usual = "");
 CLI::Option* add_text(const Group& group, const char* name, const char* type, std::string& field,
                       const char* help, const std::string& usual = "");
 void add_switch(const Group& group, const char* name, bool& field, const char* help);

@@ -100,6 +100,7 @@ Request parse_arguments(int argc, const char* const* argv) {
   add_prune_command(app, request);
   add_import_command(app, request);
   add_export_command(app, request);
+  add_predict_command(app, request);
   add_list_command(app, request);
   for (CLI::App* command : app.get_subcommands({})) command->group("Commands");
   app.footer(std::string(kExamples) + kExitCodes);

@@ -11,7 +11,7 @@ namespace thimble {
 // Names a file below an open folder, so that no path needs to be put together for each picture.
 struct FileName {
   int folder_fd;
-  std::string_view folder;  // for messages
+  std::string_view folder;  // for messages; empty: the path says it
   const char* relative;     // below the folder
 };
 
@@ -35,7 +35,8 @@ class FileStream {
   // Throws UserError: the file's name and what is wrong with it.
   template <class... Parts>
   [[noreturn]] void fail(const Parts&... parts) const {
-    throw UserError(str_cat(name_.folder, "/", name_.relative, ": ", parts...));
+    throw UserError(
+        str_cat(name_.folder, name_.folder.empty() ? "" : "/", name_.relative, ": ", parts...));
   }
 
  private:

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "base/bytes.h"
 #include "data/dataset.h"
 #include "data/file_stream.h"
 
@@ -11,6 +12,9 @@ namespace thimble {
 
 // Pictures with more pixels are refused: they are mistakes or attacks, and take minutes.
 inline constexpr int64_t kMaxPixels = int64_t{1} << 28;
+
+// Less memory would not even do for the tables of the image libraries.
+inline constexpr int64_t kLeastDecodeBytes = 128 * kKiB;
 
 // Streams a JPEG or PNG file into `target` as RGB. The kind is told by the content, not the name.
 // Grey becomes RGB, 16 bits become 8, palettes are looked up and transparency is dropped. All

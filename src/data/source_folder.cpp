@@ -19,8 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Less would not even do for the tables of the image libraries.
-constexpr int64_t kLeastDecodeBytes = 128 * kKiB;
 constexpr size_t kMaxRelativePath = 520;  // two names of at most 255 bytes
 
 class FolderDataset : public Dataset {
@@ -42,9 +40,7 @@ class FolderDataset : public Dataset {
     return std::max(decode_bytes, kLeastDecodeBytes);
   }
 
-  int32_t label(int64_t index) const override {
-    return static_cast<int32_t>(files_.label(index));
-  }
+  int32_t label(int64_t index) const override { return static_cast<int32_t>(files_.label(index)); }
 
   int32_t decode(int64_t index, std::span<std::byte> scratch, DecodeTarget& target) const override {
     const int64_t label = files_.label(index);

@@ -278,12 +278,17 @@ class Importer {
 
   Imported finish() {
     const std::string last = draft_.resolve(draft_.output);
-    std::set<std::string> read;
+    std::map<std::string, NetworkParameter*> unread;
+    for (NetworkParameter& p : draft_.parameters) unread[p.name] = &p;
     for (DraftLayer& d : draft_.layers) {
       for (std::string& tensor : d.layer.inputs) {
         tensor = draft_.resolve(tensor);
         if (tensor == last) tensor = network_.output;
-        read.insert(tensor);
+        // In the order in which layers read them, however patterns came upon them.
+        if (const auto it = unread.find(tensor); it != unread.end()) {
+          network_.parameters.push_back(std::move(*it->second));
+          unread.erase(it);
+        }
       }
       for (std::string& tensor : d.layer.outputs) {
         if (tensor == last) tensor = network_.output;
@@ -291,9 +296,6 @@ class Importer {
       network_.layers.push_back(std::move(d.layer));
     }
     require(!network_.layers.empty(), "has no layers");
-    for (NetworkParameter& p : draft_.parameters) {
-      if (read.contains(p.name)) network_.parameters.push_back(std::move(p));
-    }
     return {std::move(network_), std::move(draft_.values), std::move(draft_.notes)};
   }
 

@@ -25,6 +25,7 @@ constexpr const char* kUsage =
     "  thimble-onnx check FILE.onnx...           whether they would be imported; writes nothing\n"
     "Exit codes: 0 done, 2 wrong usage or bad input, 1 anything else.\n";
 
+constexpr size_t kLongestMessage = size_t{1} << 16;
 constexpr int64_t kMemory = int64_t{192} << 20;  // beside some times the file
 
 // Memory in proportion to the largest file.
@@ -37,6 +38,22 @@ void limit_memory_for(const std::vector<std::string>& paths) {
   limit_memory(kMemory + 6 * largest);
 }
 
+// Names come from the file and may hold anything: what is no text becomes '?'.
+std::string printable(const std::string& text) {
+  std::string out;
+  for (size_t i = 0; i < text.size() && out.size() < kLongestMessage;) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    const size_t length = lead < 0x80 ? 1 : lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+    bool good = lead == '\n' || (lead >= 0x20 && lead < 0x7F) || (lead >= 0xC2 && lead < 0xF5);
+    for (size_t k = 1; k < length; ++k) {
+      good = good && i + k < text.size() && (text[i + k] & 0xC0) == 0x80;
+    }
+    out += good ? text.substr(i, length) : "?";
+    i += good ? length : 1;
+  }
+  return out;
+}
+
 // Calls `body`; what it throws becomes a message and an exit code.
 template <class Body>
 int guarded(const Body& body) {
@@ -44,20 +61,20 @@ int guarded(const Body& body) {
     body();
     return kDone;
   } catch (const UserError& e) {
-    std::cerr << "thimble-onnx: error: " << e.what() << '\n';
+    std::cerr << "thimble-onnx: error: " << printable(e.what()) << '\n';
     return kBadInput;
   } catch (const std::bad_alloc&) {
     std::cerr << "thimble-onnx: error: the file asks for more memory than its size allows\n";
     return kBadInput;
   } catch (const std::exception& e) {
-    std::cerr << "thimble-onnx: error: " << e.what()
+    std::cerr << "thimble-onnx: error: " << printable(e.what())
               << "\nThis is a bug in thimble: please report it.\n";
     return kFailed;
   }
 }
 
 void print_notes(const std::string& path, const std::vector<std::string>& notes) {
-  for (const std::string& note : notes) std::cerr << path << ": note: " << note << '\n';
+  for (const std::string& note : notes) std::cerr << path << ": note: " << printable(note) << '\n';
 }
 
 int check_all(const std::vector<std::string>& paths) {

@@ -137,12 +137,10 @@ void define_softmax_cross_entropy(OpTable& table) {
             "): the output 'probabilities' has no gradient; train through 'loss'");
     std::vector<TensorId> inputs = {g.output(2), g.input(1), g.diff_output(0)};
     if (g.has_input(2)) inputs.push_back(g.input(2));
-    g.set_diff_input(0,
-                     g.emit("softmax_cross_entropy_backward", std::move(inputs), g.attributes())[0]);
+    g.set_diff_input(
+        0, g.emit("softmax_cross_entropy_backward", std::move(inputs), g.attributes())[0]);
   };
-  forward.saves = [](const OpShapes& s) {
-    return s.has(2) ? Saves{{1, 2}, {2}} : Saves{{1}, {2}};
-  };
+  forward.saves = [](const OpShapes& s) { return s.has(2) ? Saves{{1, 2}, {2}} : Saves{{1}, {2}}; };
   forward.in_place = {{0, 2}};
   forward.flops = [](const OpShapes& s) { return 8 * s.inputs[0].elements(); };
   forward.scratch_scalars = [](const OpShapes& s) { return 2 * s.inputs[0][0]; };
@@ -153,8 +151,7 @@ void define_softmax_cross_entropy(OpTable& table) {
   backward.name = "softmax_cross_entropy_backward";
   backward.summary = "gradient of softmax_cross_entropy: probabilities minus targets";
   backward.attributes = attribute_specs();
-  backward.inputs = {
-      {"probabilities"}, {"labels"}, {"diff_loss", true}, {"class_weights", true}};
+  backward.inputs = {{"probabilities"}, {"labels"}, {"diff_loss", true}, {"class_weights", true}};
   backward.outputs = {{"diff_logits"}};
   backward.infer = [](const OpShapes& s) {
     check_shapes("softmax_cross_entropy_backward", s, "probabilities", 3);

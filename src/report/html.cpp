@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "report/answers.h"
 #include "report/format.h"
 #include "report/json.h"
 #include "report/page_parts.h"
@@ -150,6 +151,15 @@ std::string profile_html(const Profile& profile) {
   data["options"]["train"] = profile.options.model.train;
   data["options"]["side"] = profile.options.model.side;
   return page("profile", str_cat("thimble profile: ", title_of(profile.options)), data);
+}
+
+std::string confusion_html(const EvalReport& report) {
+  EvalReport rest = report;
+  rest.confusion = {};
+  Json data = Json::parse(to_json(rest));
+  // One string: a tree of so many numbers would take more than evaluating small networks.
+  if (!report.confusion.empty()) data["confusion"] = confusion_rows(report, ";", ",");
+  return page("confusion", str_cat("thimble eval: ", report.weights_file), data);
 }
 
 std::string study_html(const std::vector<StudyTable>& tables, const std::string& study) {

@@ -24,6 +24,9 @@ std::string stack_html(const std::vector<StackStep>& steps, const std::string& s
 // The tables of a study, with bars.
 std::string study_html(const std::vector<StudyTable>& tables, const std::string& study);
 
+// How a model answers examples of each class, and which class is taken for which.
+std::string confusion_html(const EvalReport& report);
+
 // Ratios of signal to noise along the backward pass, measured and by theory.
 std::string reversibility_html(const Reversibility& report);
 

@@ -2,7 +2,9 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
+#include "report/answers.h"
 #include "report/total.h"
 
 namespace thimble {
@@ -70,6 +72,28 @@ Json explored_json(const std::vector<Exploration>& weights) {
   return list;
 }
 
+Json classes_json(const EvalReport& r) {
+  Json list = Json::array();
+  for (size_t c = 0; c < r.classes.size(); ++c) {
+    const ClassResult& k = r.classes[c];
+    const bool any = k.examples > 0;
+    list.push_back(
+        {{"name", k.name},
+         {"examples", k.examples},
+         {"correct", k.correct},
+         {"answers", k.answers},
+         {"accuracy",
+          any ? Json(static_cast<double>(k.correct) / static_cast<double>(k.examples)) : Json()}});
+  }
+  return list;
+}
+
+// An object's text, and in it one more name, whose value is text already.
+std::string with_last(std::string object, const char* name, const std::string& value) {
+  object.resize(object.size() - std::string_view("\n}\n").size());
+  return object.append(",\n  \"").append(name).append("\": ").append(value).append("\n}\n");
+}
+
 }  // namespace
 
 std::string to_json(const PlanReport& report) { return print(plan_json(report)); }
@@ -86,6 +110,11 @@ std::string to_json(const TrainReport& r) {
   json["accuracy"] = measured(r.accuracy);
   json["skipped_examples"] = measured(r.skipped_examples);
   json["weights_file"] = measured(r.weights_file);
+  if (r.trained && r.validation_accuracy >= 0) {
+    json["validation_loss"] = r.validation_loss;
+    json["validation_accuracy"] = r.validation_accuracy;
+    if (r.best_epoch >= 0) json["best_epoch"] = r.best_epoch;
+  }
   if (!r.explored.empty()) json["explored"] = explored_json(r.explored);
   return print(json);
 }
@@ -101,7 +130,11 @@ std::string to_json(const EvalReport& r) {
   json["loss"] = measured(r.loss);
   json["accuracy"] = measured(r.accuracy);
   json["skipped_examples"] = measured(r.skipped_examples);
-  return print(json);
+  json["classes"] = r.evaluated ? classes_json(r) : Json();
+  // As text at once: a tree of so many numbers would take more than evaluating small networks.
+  const bool known = r.evaluated && !r.confusion.empty();
+  return with_last(print(json), "confusion",
+                   known ? "[[" + confusion_rows(r, "], [", ", ") + "]]" : "null");
 }
 
 std::string to_json(const CalibrationReport& r) {

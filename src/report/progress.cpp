@@ -43,9 +43,9 @@ std::string progress_line(const Progress& p, const ProgressStyle& style) {
 
 std::string epoch_line(const Progress& p) {
   return str_cat("epoch ", p.epoch + 1, "/", p.epochs, ": loss ", format_fixed(p.loss, 4),
-                 p.validation ? ", validation loss " : ", test loss ", format_fixed(p.test_loss, 4), ", accuracy ",
-                 format_fixed(p.test_accuracy, 4), ", ", format_rate(p.samples_per_second),
-                 " img/s");
+                 p.validation ? ", validation loss " : ", test loss ", format_fixed(p.test_loss, 4),
+                 ", accuracy ", format_fixed(p.test_accuracy, 4), ", ",
+                 format_rate(p.samples_per_second), " img/s");
 }
 
 bool ProgressText::due(const Progress& progress, double now) const {

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/names.h"
+#include "report/answers.h"
 #include "report/format.h"
 #include "report/reversibility.h"
 #include "report/table.h"
@@ -116,6 +117,14 @@ std::string test_result(double accuracy, double loss) {
                  format_fixed(loss, 4));
 }
 
+std::string validation_result(const TrainReport& r) {
+  if (r.validation_accuracy < 0) return "";
+  const std::string of =
+      r.best_epoch < 0 ? "" : str_cat(", of epoch ", r.best_epoch + 1, ", whose weights were kept");
+  return str_cat("validation accuracy ", format_fixed(r.validation_accuracy, 4),
+                 ", validation loss ", format_fixed(r.validation_loss, 4), of, "\n");
+}
+
 std::string explored_text(const std::vector<Exploration>& weights) {
   Exploration sum;
   for (const Exploration& e : weights) {
@@ -175,7 +184,7 @@ std::string contract_text(const PlanReport& plan, int64_t peak_rss_bytes) {
 }
 
 std::string result_text(const TrainReport& r) {
-  std::string text = test_result(r.accuracy, r.loss) + "\n";
+  std::string text = test_result(r.accuracy, r.loss) + "\n" + validation_result(r);
   text += str_cat(format_rate(r.samples_per_second), " images/s, median step ",
                   format_seconds(r.step_seconds_median), "\n", skipped(r.skipped_examples));
   text += explored_text(r.explored);
@@ -186,7 +195,8 @@ std::string result_text(const TrainReport& r) {
 std::string result_text(const EvalReport& r) {
   return str_cat(r.weights_file, "\n", test_result(r.accuracy, r.loss), " over ", r.examples,
                  " examples\n", format_rate(r.samples_per_second), " images/s\n",
-                 skipped(r.skipped_examples), "\n", contract_text(r.plan, r.peak_rss_bytes));
+                 skipped(r.skipped_examples), "\n", r.classes.empty() ? "" : classes_text(r) + "\n",
+                 contract_text(r.plan, r.peak_rss_bytes));
 }
 
 std::string calibration_text(const CalibrationReport& r) {

@@ -41,8 +41,7 @@ BestEpoch BestEpoch::of(const std::map<std::string, std::string>& metadata,
             " is '", text, "', needs a number");
     return value;
   };
-  return {static_cast<int64_t>(number("best_epoch")), number("best_loss"),
-          number("best_accuracy")};
+  return {static_cast<int64_t>(number("best_epoch")), number("best_loss"), number("best_accuracy")};
 }
 
 }  // namespace thimble

@@ -15,8 +15,8 @@ void check_examples(const TrainOptions& o) {
           ", needs a share of the training examples, from 0 and below 1");
   require(o.patience >= 0 && o.patience <= 1'000'000, "patience is ", o.patience,
           ", needs 0 to 1000000 epochs");
-  require(o.patience == 0 || data.validation > 0,
-          "a patience of ", o.patience, " epochs needs examples that are not trained on to tell ",
+  require(o.patience == 0 || data.validation > 0, "a patience of ", o.patience,
+          " epochs needs examples that are not trained on to tell ",
           "which epoch is best; hint: --validation 0.2 keeps a fifth aside");
 }
 

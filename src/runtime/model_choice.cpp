@@ -1,6 +1,7 @@
 #include "runtime/model_choice.h"
 
 #include "base/error.h"
+#include "models/side_network.h"
 #include "models/trained.h"
 #include "runtime/network_file.h"
 #include "runtime/onnx_program.h"
@@ -8,9 +9,8 @@
 namespace thimble {
 namespace {
 
-Network beside(Network network, const std::string& side) {
-  require(side == "none", "there is no side network called '", side, "', needed none");
-  return network;
+Network beside(const Network& network, const ModelChoice& choice) {
+  return with_side(network, choice.side, {choice.channels, choice.height, choice.width_px});
 }
 
 }  // namespace
@@ -30,9 +30,9 @@ ModelSource find_source(const ModelChoice& choice, const std::string& file) {
 }
 
 Network network_of(const ModelSource& source, const ModelChoice& choice) {
-  if (source.network) return beside(with_classes(*source.network, choice.classes), choice.side);
+  if (source.network) return beside(with_classes(*source.network, choice.classes), choice);
   const ModelOptions options = model_options(choice, choice.batch);
-  return beside(network_of(build_model(source.model, options), options), choice.side);
+  return beside(network_of(build_model(source.model, options), options), choice);
 }
 
 BuiltModel build(const ModelSource& source, const ModelChoice& choice, int64_t examples) {

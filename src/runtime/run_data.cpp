@@ -54,11 +54,9 @@ RunData run_data_of(const Setup& setup) {
 void write_run_data(const std::string& path, const RunData& data) {
   const ordered_json root = {
       {"classes", data.classes},
-      {"pixels",
-       {{"mean", data.pixels.mean}, {"std", data.pixels.std}, {"bgr", data.pixels.bgr}}}};
+      {"pixels", {{"mean", data.pixels.mean}, {"std", data.pixels.std}, {"bgr", data.pixels.bgr}}}};
   // Names of folders need not be UTF-8: such bytes are replaced.
-  const std::string text =
-      root.dump(2, ' ', false, ordered_json::error_handler_t::replace) + '\n';
+  const std::string text = root.dump(2, ' ', false, ordered_json::error_handler_t::replace) + '\n';
   AsideFile file(path);
   file.write(text.data(), static_cast<int64_t>(text.size()));
   file.commit();

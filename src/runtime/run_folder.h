@@ -14,13 +14,13 @@ struct StepMetrics {
   int64_t epoch = 0;  // zero-based
   double loss = 0;    // on training examples
   double learning_rate = 0;
-  std::optional<double> test_loss = {};      // on the test split, when it was evaluated
-  std::optional<double> test_accuracy = {};  // of 1
+  std::optional<double> test_loss = {};            // on the test split, when it was evaluated
+  std::optional<double> test_accuracy = {};        // of 1
   std::optional<double> validation_loss = {};      // on the validation part, where there is one
   std::optional<double> validation_accuracy = {};  // of 1
-  std::optional<double> explored = {};       // share of sparse weights' positions, when noted
-  int64_t resident_bytes = 0;                // of the process
-  double seconds = 0;                        // since the run began
+  std::optional<double> explored = {};             // share of sparse weights' positions, when noted
+  int64_t resident_bytes = 0;                      // of the process
+  double seconds = 0;                              // since the run began
 };
 
 // The folder of one training run. Files are written aside and moved into place, so each is the old

@@ -47,8 +47,7 @@ Session::Session(const Setup& setup, const Plan& plan)
     const Block& weights = block(kClassWeights);
     // Classes that the data does not have follow those that it has.
     std::fill_n(named<float>(kClassWeights), weights.bytes / int64_t{sizeof(float)}, 0.0f);
-    std::copy(setup.class_weights.begin(), setup.class_weights.end(),
-              named<float>(kClassWeights));
+    std::copy(setup.class_weights.begin(), setup.class_weights.end(), named<float>(kClassWeights));
   }
 }
 

@@ -78,7 +78,7 @@ class Session {
   float* loss_ = nullptr;
   float* correct_ = nullptr;
   std::span<float> patch_sums_;
-  const float* logits_ = nullptr;  // (examples_, classes); null where they are not kept
+  const float* logits_ = nullptr;   // (examples_, classes); null where they are not kept
   float* learning_rate_ = nullptr;  // training only
   int32_t* counter_ = nullptr;      // training only
   std::array<int32_t*, 2> labels_ = {};

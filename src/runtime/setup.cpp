@@ -222,8 +222,9 @@ int usual_threads(int threads) {
   return threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-Setup prepare(TrainOptions options, bool training) {
+Setup prepare(TrainOptions options, bool training, std::unique_ptr<Dataset> pictures) {
   Setup setup;
+  setup.test_data = std::move(pictures);
   setup.training = training;
   setup.options = std::move(options);
   TrainOptions& o = setup.options;
@@ -248,7 +249,7 @@ Setup prepare(TrainOptions options, bool training) {
     setup.request.storage = true;
   }
   set_thread_count(o.threads);
-  if (!o.data.path.empty()) {
+  if (!setup.test_data && !o.data.path.empty()) {
     DataOptions data;
     data.classes = o.model.classes;
     setup.test_data = open_dataset(o.data.path, "test", data);

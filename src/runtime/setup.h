@@ -10,8 +10,8 @@ namespace thimble {
 
 // Everything about a run that is known before its memory is planned.
 struct Setup {
-  TrainOptions options;                 // with defaults filled in
-  bool training = true;                 // false: evaluation only
+  TrainOptions options;  // with defaults filled in
+  bool training = true;  // false: evaluation only
   // Of which the next two are parts, when they are; null otherwise.
   std::unique_ptr<Dataset> whole_train_data;
   std::unique_ptr<Dataset> train_data;       // null when no data was named, or for evaluation
@@ -21,7 +21,7 @@ struct Setup {
   LoaderOptions train_loader, test_loader;
   std::string model_file;          // a network's, with first values; empty: a model of the zoo
   std::vector<std::string> fresh;  // parameters that begin anew all the same
-  int64_t patches = 1;      // of a picture; a batch of the graph counts them
+  int64_t patches = 1;  // of a picture; a batch of the graph counts them
   // The tensor (examples, classes) that evaluation leaves to be read; empty when training.
   std::string logits;
   bool two_passes = false;  // training evaluates a picture's patches before it trains on them
@@ -35,8 +35,9 @@ inline constexpr const char* kNextImages = "images of the next batch";
 inline constexpr const char* kNextLabels = "labels of the next batch";
 inline constexpr const char* kLoaderMemory = "data loader";
 
-// Checks and completes the options, opens the data and builds the model. Throws UserError.
-Setup prepare(TrainOptions options, bool training);
+// Checks and completes the options, opens the data and builds the model. Throws UserError. With
+// `pictures`, these are what is evaluated.
+Setup prepare(TrainOptions options, bool training, std::unique_ptr<Dataset> pictures = nullptr);
 
 // All cores that this process may use, when `threads` is 0.
 int usual_threads(int threads);

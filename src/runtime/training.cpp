@@ -112,9 +112,8 @@ class Training {
   TrainReport run() {
     begin();
     if (!options_.run_folder.empty()) session_.map_constant(options_.run_folder);
-    steps_per_epoch_ =
-        session_.open_loader(Session::Part::training)->batches_per_epoch() /
-        plan_.numerics.microbatches;
+    steps_per_epoch_ = session_.open_loader(Session::Part::training)->batches_per_epoch() /
+                       plan_.numerics.microbatches;
     total_steps_ = steps_per_epoch_ * options_.epochs;
     first_step_ = position_.step;
     begin_ = Clock::now();

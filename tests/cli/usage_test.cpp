@@ -46,7 +46,7 @@ TEST(CliUsage, VersionIsPrinted) {
 }
 
 TEST(CliUsage, EveryHelpTeachesExamplesAndExitCodesWithin80Columns) {
-  for (const char* command : {"", "train", "plan", "profile", "eval", "list"}) {
+  for (const char* command : {"", "train", "plan", "profile", "eval", "predict", "list"}) {
     const Finished run = thimble(std::string(command) + " --help");
     EXPECT_EQ(run.exit_code, 0);
     EXPECT_EQ(run.err, "");
@@ -74,7 +74,7 @@ TEST(CliUsage, UnknownNamesSuggestTheNearest) {
                  "unknown flag '--bacth' of thimble plan; did you mean '--batch'?");
   expect_refused("trian",
                  "the command is 'trian', needs one of train, plan, calibrate, frontier, profile, "
-                 "reversibility, reproduce, eval, list; "
+                 "reversibility, reproduce, eval, predict, list; "
                  "did you mean 'train'?");
   expect_refused("list model",
                  "what to list is 'model', needs one of models, data, ops, optimizers, "
@@ -89,12 +89,14 @@ TEST(CliUsage, CommandsNeedWhatTheyNeed) {
   expect_refused("",
                  "no command; needs one of train, plan, calibrate, frontier, profile, "
                  "reversibility, reproduce, "
-                 "eval, list; see thimble "
+                 "eval, predict, list; see thimble "
                  "--help");
   expect_refused("train",
                  "train needs --data: a name of `thimble list data`, or a folder; such as "
                  "--data fashion-mnist");
   expect_refused("eval", "eval needs --run: the folder of a trained model");
+  expect_refused("predict", "predict needs --run: the folder of a trained model");
+  expect_refused("predict --run r", "predict needs pictures: JPEG or PNG files");
   expect_refused("list",
                  "what to list is '', needs one of models, data, ops, optimizers, approximations, "
                  "techniques, backends");
@@ -117,6 +119,9 @@ TEST(CliUsage, BadNumbersSayWhatCameAndWhatIsNeeded) {
   expect_refused("plan --budget '12 parsecs'",
                  "--budget: cannot read '12 parsecs' as a number of bytes; write for example "
                  "96MiB, 1.5GiB or 350KB");
+  expect_refused("plan --validation 1",
+                 "--validation is '1', needs a number of at least 0 and below 1");
+  expect_refused("plan --patience 0", "--patience is '0', needs a whole number from 1 to 1000000");
   expect_refused("plan --budget 0", "--budget is '0', needs more than 0 bytes");
 }
 
@@ -131,6 +136,9 @@ TEST(CliUsage, FlagsThatContradictEachOtherAreRefused) {
   expect_refused("plan --resume --init a.safetensors",
                  "--resume continues from the run's checkpoint file: leave out --init");
   expect_refused("plan --option a=1 --option a=2", "--option a is given twice");
+  expect_refused("plan --patience 2",
+                 "a patience of 2 epochs needs examples that are not trained on to tell which "
+                 "epoch is best; hint: --validation 0.2 keeps a fifth aside");
   expect_refused("plan --verbose --json", "--verbose is for people: leave out --json");
 }
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <thread>
 
+#include "data/class_sorted.h"
 #include "data/registry.h"
 #include "fixtures.h"
 
@@ -271,6 +272,32 @@ TEST_F(IdxLoader, PartsOfAPictureMayComeTwice) {
   const auto plain = once.epoch(0, 4), doubled = twice.epoch(0, 4);
   ASSERT_EQ(doubled.size(), 2 * plain.size());
   for (size_t i = 0; i < doubled.size(); ++i) EXPECT_EQ(doubled[i], plain[i / 4 * 2 + i % 2]);
+}
+
+TEST_F(IdxLoader, ClassesComeEquallyOftenOnRequest) {
+  Bytes labels(103, 0);
+  for (const size_t i : {3, 50, 77}) labels[i] = 1;
+  labels[9] = 2;
+  write_file(dir_ / "train-labels-idx1-ubyte", idx_labels(labels));
+  const auto whole = open_dataset(dir_.path(), "train");
+  const ValidationSplit split = split_by_class(*whole, 0, 1);
+  LoaderOptions options = idx_options(10);
+  options.shuffle = true;
+  options.class_ends = split.train->class_ends();
+  Rig rig(*split.train, options);
+  const auto epoch = rig.epoch(2);
+  std::map<int32_t, int> count;
+  for (const int32_t label : labels_of(epoch)) ++count[label];
+  EXPECT_EQ(count, (std::map<int32_t, int>{{0, 34}, {1, 33}, {2, 33}}));
+  const std::vector<int> numbers = examples_of(epoch);
+  const std::vector<int32_t> given = labels_of(epoch);
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    EXPECT_EQ(labels[static_cast<size_t>(numbers[i])], given[i]);
+  }
+  // Another loader goes on in the middle.
+  Rig again(*split.train, options);
+  const auto rest = again.epoch(2, 6);
+  EXPECT_EQ(rest, std::vector<Copy>(epoch.begin() + 6, epoch.end()));
 }
 
 TEST_F(IdxLoader, BadOptionsAreErrors) {

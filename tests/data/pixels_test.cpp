@@ -27,16 +27,18 @@ std::vector<float> numbers(const std::string& rule, const std::vector<int>& pixe
 }
 
 TEST(Pixels, RulesGiveTheNumbersThatTheirNamesSay) {
-  EXPECT_EQ(numbers("0..1", {0, 51, 255}), (std::vector<float>{0, 0.2f, 1}));
+  EXPECT_EQ(numbers("0..1", {0, 255, 255}), (std::vector<float>{0, 1, 1}));
+  EXPECT_FLOAT_EQ(numbers("0..1", {51, 0, 0})[0], 0.2f);
   EXPECT_EQ(numbers("0..255", {0, 77, 255}), (std::vector<float>{0, 77, 255}));
-  EXPECT_EQ(numbers("-1..1", {0, 51, 255}), (std::vector<float>{-1, -0.6f, 1}));
+  EXPECT_EQ(numbers("-1..1", {0, 0, 255}), (std::vector<float>{-1, -1, 1}));
+  EXPECT_FLOAT_EQ(numbers("-1..1", {51, 0, 0})[0], -0.6f);
 }
 
 TEST(Pixels, ImagenetIsTheMeanAndDeviationOfEachChannel) {
   const std::vector<float> v = numbers("imagenet", {255, 0, 128});
-  EXPECT_FLOAT_EQ(v[0], (1 - .485f) / .229f);
-  EXPECT_FLOAT_EQ(v[1], -.456f / .224f);
-  EXPECT_FLOAT_EQ(v[2], (128 / 255.0f - .406f) / .225f);
+  EXPECT_NEAR(v[0], 2.248908, 1e-6);  // (1 - .485) / .229
+  EXPECT_NEAR(v[1], -2.035714, 1e-6);
+  EXPECT_NEAR(v[2], 0.426492, 1e-6);
 }
 
 // torchvision and Keras: BGR in 0..255 minus (103.939, 116.779, 123.68).
@@ -63,10 +65,9 @@ TEST(ImageFit, BlueComesFirstOnRequestAndGreyStaysGrey) {
     std::vector<float> image(3);
     fitter.aim(image.data(), 0, 0);
     fitter.begin({channels, 1, 1});
-    const Bytes row = {255, 51, 0};
+    const Bytes row = {255, 0, 0};
     fitter.row(row.data());
-    EXPECT_EQ(image, channels == 1 ? (std::vector<float>{1, 1, 1})
-                                   : (std::vector<float>{0, 0.2f, 1}));
+    EXPECT_EQ(image, channels == 1 ? (std::vector<float>{1, 1, 1}) : (std::vector<float>{0, 0, 1}));
   }
 }
 

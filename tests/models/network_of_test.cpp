@@ -17,6 +17,7 @@ ModelOptions small_options(const Model& model, const std::string& norm) {
   o.channels = 3;
   o.height = std::max<int64_t>(32, model.smallest_px);
   o.classes = 4;
+  o.width = 0.25;
   o.norm = norm;
   return resolve_options(model, o);
 }
@@ -35,7 +36,7 @@ std::vector<double> drawn(const Tensor& t) {
 
 // Of all tensors with these names.
 std::map<std::string, std::vector<double>> results(const Graph& graph) {
-  Interpreter<double> run(graph);
+  Interpreter<float> run(graph);
   for (size_t t = 0; t < graph.tensors.size(); ++t) {
     if (!is_persistent(graph.tensors[t].role)) continue;
     run.set(static_cast<TensorId>(t), drawn(graph.tensors[t]));

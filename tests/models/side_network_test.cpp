@@ -131,7 +131,7 @@ TEST(SideNetwork, KeepsNoMapsOfTheBackbone) {
     for (Node& node : graph.nodes) {
       if (node.op != "batch_norm" || graph.tensor(node.inputs[2]).trainable) continue;
       node.attributes.set("training", int64_t{0});
-      node.outputs.resize(1);
+      std::fill(node.outputs.begin() + 1, node.outputs.end(), kNoTensor);
       node.updates.clear();
     }
     const Graph d = differentiate(use_masks(graph), graph.find("loss")).graph;

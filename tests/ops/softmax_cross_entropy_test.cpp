@@ -112,6 +112,18 @@ TEST(SoftmaxCrossEntropy, WeightsDoNotChangeWhatTheSumIsDividedBy) {
   EXPECT_EQ(out[1], std::vector<double>{2});
 }
 
+TEST(SoftmaxCrossEntropy, WeightedPartsOfABatchHaveTheMeanOfTheWhole) {
+  const auto loss = [](std::vector<double> logits, std::vector<double> labels) {
+    const auto batch = static_cast<int64_t>(labels.size());
+    return run_op("softmax_cross_entropy", {.inputs = {f32({batch, 2}, exactly(std::move(logits))),
+                                                       i32({batch}, exactly(std::move(labels))),
+                                                       constant({2}, exactly({0.25, 4}))}})[0][0];
+  };
+  const double whole = loss({1, 2, 3, 0, -1, 2, 0, 1}, {0, 1, 0, 0});
+  const double parts = loss({1, 2, 3, 0}, {0, 1}) + loss({-1, 2, 0, 1}, {0, 0});
+  EXPECT_NEAR(parts / 2, whole, 1e-15);
+}
+
 TEST(SoftmaxCrossEntropy, WeightsOfOneChangeNoBit) {
   const OpCase plain = {.inputs = {f32({4, 3}, exactly(kLogits)), i32({4}, exactly(kLabels))}};
   OpCase weighted = plain;

@@ -188,6 +188,24 @@ TEST(Browser, FrontierShowsEveryPoint) {
             "40.0 MiB24.0 MiB15.0 ms1.50xsame_mathmicrobatch: 2 of 8 \xE2\x97\x80 fits the budget");
 }
 
+TEST(Browser, TheConfusionMatrixHasACellForEachPairOfClasses) {
+  NEEDS_BROWSER();
+  EvalReport report;
+  report.evaluated = true;
+  report.weights_file = "<b>model</b>";
+  report.classes = {{"rose", 4, 3, 4}, {"tulip", 2, 1, 2}};
+  report.confusion = {3, 1, 1, 1};
+  const std::string document =
+      document_of(confusion_html(report),
+                  note("cells", "document.querySelectorAll('#matrix rect').length") +
+                      note("row", "byId('classes').rows[1].textContent") +
+                      note("tip", "document.querySelectorAll('#matrix title')[2].textContent"));
+  EXPECT_EQ(attribute(document, "data-cells"), "4");
+  EXPECT_EQ(attribute(document, "data-row"), "tulip2150.0%50.0%");
+  EXPECT_EQ(attribute(document, "data-tip"), "tulip\ntaken for rose: 1 of 2 (50.0%)");
+  EXPECT_EQ(attribute(document, "data-errors"), "0");
+}
+
 TEST(Browser, AStackHasABarForEachConfigurationAndARowOfItsFigures) {
   NEEDS_BROWSER();
   StackStep first, second, none;

@@ -114,11 +114,36 @@ TEST(ReportJson, EvalAddsWhatWasMeasured) {
   report.examples = 10000;
   report.accuracy = 0.5;
   const std::string text = to_json(report);
-  EXPECT_EQ(keys(text),
-            plan_keys_and({"evaluated", "weights_file", "peak_rss_bytes", "examples",
-                           "samples_per_second", "loss", "accuracy", "skipped_examples"}));
+  EXPECT_EQ(keys(text), plan_keys_and({"evaluated", "weights_file", "peak_rss_bytes", "examples",
+                                       "samples_per_second", "loss", "accuracy", "skipped_examples",
+                                       "classes", "confusion"}));
   EXPECT_EQ(json::parse(text)["examples"], 10000);
   EXPECT_EQ(json::parse(text)["accuracy"], 0.5);
+}
+
+TEST(ReportJson, EvalCountsByClass) {
+  EvalReport report;
+  report.evaluated = true;
+  report.classes = {{"a", 4, 3, 5}, {"b", 2, 0, 1}, {"c", 0, 0, 0}};
+  report.confusion = {3, 1, 0, 2, 0, 0, 0, 0, 0};
+  const json object = json::parse(to_json(report));
+  EXPECT_EQ(object["classes"], json::parse(R"([
+    {"name": "a", "examples": 4, "correct": 3, "answers": 5, "accuracy": 0.75},
+    {"name": "b", "examples": 2, "correct": 0, "answers": 1, "accuracy": 0.0},
+    {"name": "c", "examples": 0, "correct": 0, "answers": 0, "accuracy": null}])"));
+  EXPECT_EQ(object["confusion"], json::parse("[[3, 1, 0], [2, 0, 0], [0, 0, 0]]"));
+  report.confusion.clear();
+  EXPECT_TRUE(json::parse(to_json(report))["confusion"].is_null());
+}
+
+TEST(ReportJson, TrainTellsWhatTheValidationPartSaid) {
+  TrainReport report = made_up_run(0);
+  report.validation_loss = 0.25;
+  report.validation_accuracy = 0.75;
+  EXPECT_EQ(json::parse(to_json(report))["validation_accuracy"], 0.75);
+  EXPECT_FALSE(json::parse(to_json(report)).contains("best_epoch"));
+  report.best_epoch = 4;
+  EXPECT_EQ(json::parse(to_json(report))["best_epoch"], 4);
 }
 
 TEST(ReportJson, ProfileHasLayersAndTheirTotal) {

@@ -41,7 +41,7 @@ auto fields(const OptimizerChoice& choice) {
 }
 auto fields(const TrainOptions& options) {
   // A device is planned for; a run is on this machine.
-  const auto& [model, sparse, patches, data, optimizer, a, b, c, d, e, f, g, h, i, device, j, k, l,
+  const auto& [model, sparse, patches, data, optimizer, a, b, c, d, e, f, g, h, i, j, device, k, l,
                m, n] = options;
   static_cast<void>(device);
   return std::tuple_cat(fields(model), fields(sparse), fields(patches), fields(data),

@@ -34,6 +34,12 @@ Desc any_weights(const Context& c, const Shape& weights, ElementType type) {
   return {weight_dims(c, weights), data_type(type), Tag::any};
 }
 
+// Made by a node that knows plain layouts (standardised): brought into the kernel's own.
+bool is_made_plain(const Context& c, size_t weights) {
+  return c.layout(weights).tag == kPlain &&
+         c.graph.tensor(c.node.inputs[weights]).role == Role::activation;
+}
+
 // The decided descriptor of the weights in memory, which are f32, or any.
 Desc weights_desc(const Context& c, const Shape& shape, const Layout& layout) {
   if (!layout.decided()) return any_weights(c, shape, ElementType::f32);
@@ -139,7 +145,8 @@ std::optional<KernelChoice> choose_forward(const Context& c) {
   if (narrow && c.has(kAddend)) return std::nullopt;
   const Desc bias = c.has(2) ? bias_desc(c.in(2)[0]) : Desc{};
   const Desc dst = c.formats.map_desc(slices.part(c.out(0)), type);
-  Desc given = weights_desc(c, c.in(1), c.layout(1));
+  const bool free = !narrow && is_made_plain(c, 1);
+  Desc given = weights_desc(c, c.in(1), free ? Layout{} : c.layout(1));
   const auto desc =
       forward_desc(c, src.desc, narrow ? any_weights(c, c.in(1), type) : given, bias, dst);
   if (!is_usable(desc.impl_info_str())) return std::nullopt;

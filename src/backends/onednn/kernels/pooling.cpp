@@ -56,7 +56,15 @@ Pooling::primitive_desc forward_desc(const Context& c, const Shape& src, const S
                       c.formats.map_desc(dst, type), g.window, g.kernel);
 }
 
+// Images of few channels would be copied into mostly empty blocks first: of three, five times their
+// bytes.
+bool is_thin(const Context& c) {
+  const Layout map = c.formats.map_layout(c.in(0));
+  return c.layout(0).tag == kPlain && map.elements > 2 * c.in(0).elements();
+}
+
 std::optional<KernelChoice> choose_forward(const Context& c, const Geometry& g) {
+  if (is_thin(c)) return std::nullopt;
   const auto desc = forward_desc(c, c.in(0), c.out(0), g);
   if (!is_usable(desc.impl_info_str())) return std::nullopt;
   auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
