@@ -49,6 +49,8 @@ class Pruner {
   MemoryProfile profile(const Network& network) const {
     ModelChoice choice = trained_;
     choice.norm = "frozen";  // no batch: the profile is of one example
+    choice.variants.clear();
+    choice.width = 1;
     const BuiltModel built = build({model_of(network), network, {}}, choice, 1);
     return memory_profile(built.forward, groups_);
   }

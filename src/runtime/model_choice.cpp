@@ -43,7 +43,12 @@ BuiltModel build(const ModelSource& source, const ModelChoice& choice, int64_t e
     for (const NetworkParameter& p : network.parameters) {
       if (p.fresh) built.fresh.push_back(p.name);
     }
-    built.forward = build_model(model_of(network), options);
+    ModelOptions own = options;
+    if (!source.network) {  // they have made the network already
+      own.variants.clear();
+      own.width = 1;
+    }
+    built.forward = build_model(model_of(network), own);
   } else {
     built.forward = build_model(source.model, options);
   }
