@@ -49,6 +49,8 @@ class Pruner {
   MemoryProfile profile(const Network& network) const {
     ModelChoice choice = trained_;
     choice.norm = "frozen";  // no batch: the profile is of one example
+    choice.variants.clear();
+    choice.width = 1;
     const BuiltModel built = build({model_of(network), network, {}}, choice, 1);
     return memory_profile(built.forward, groups_);
   }
@@ -108,9 +110,11 @@ class Pruner {
       const size_t dash = item.find('-');
       const auto first = number(item.substr(0, dash));
       const auto last = dash == item.npos ? first : number(item.substr(dash + 1));
+      const bool numeric = item.find_first_not_of("0123456789-") == item.npos;
       require(first && last && *first <= *last, "there is no block '", item, "'",
-              did_you_mean(item, names()), "; needed auto, all, or numbers from 1 to ",
-              blocks_.size(), " and names, such as 1-2,", blocks_.back().name);
+              numeric ? "" : did_you_mean(item, names()),
+              "; needed auto, all, or numbers from 1 to ", blocks_.size(),
+              " and names, such as 1-2,", blocks_.back().name);
       for (size_t b = *first; b <= *last; ++b) named.push_back(b - 1);
     }
     return named;

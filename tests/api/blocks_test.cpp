@@ -52,6 +52,27 @@ TEST(BlockProfile, OfTheWholeIsTheMostOfEachBlock) {
   EXPECT_EQ(found.all_blocks.planned_peak_bytes, most.planned_peak_bytes);
 }
 
+// The zoo's own options make the network, and not what stands beside it.
+TEST(BlockProfile, OfTheZooWithANetworkBesideItHasNoOtherBlocks) {
+  TrainOptions options;
+  options.model.name = "mobilenet_v2";
+  options.model.width = 0.25;
+  options.model.batch = 2;
+  options.model.height = options.model.width_px = 64;
+  options.threads = 1;
+  const Profile alone = profile(options);
+  options.model.side = "rep-net";
+  options.model.train = "side,head";
+  const Profile beside = profile(options);
+  ASSERT_EQ(beside.blocks.size(), 19u);
+  for (size_t b = 0; b < beside.blocks.size(); ++b) {
+    EXPECT_EQ(beside.blocks[b].name, alone.blocks[b].name);
+  }
+  EXPECT_LT(beside.all_blocks.cumulative_bytes, alone.all_blocks.cumulative_bytes / 10);
+  EXPECT_TRUE(beside.blocks[2].sensitive);
+  EXPECT_FALSE(alone.blocks[2].sensitive);
+}
+
 // The arena holds them, and nothing waits for a backward pass that only the head has.
 TEST(BlockProfile, OfThePlanIsInItsArena) {
   const TempDir dir;
@@ -60,7 +81,9 @@ TEST(BlockProfile, OfThePlanIsInItsArena) {
   const TrainOptions head = options_in(dir, "head");
   const Profile found = profile(head);
   for (const BlockProfile& b : found.blocks) {
-    if (b.is_block) EXPECT_EQ(b.planned_cumulative_bytes, 0) << b.name;
+    if (b.is_block) {
+      EXPECT_EQ(b.planned_cumulative_bytes, 0) << b.name;
+    }
   }
   EXPECT_GT(profile(all).all_blocks.planned_cumulative_bytes,
             10 * found.all_blocks.planned_cumulative_bytes);

@@ -20,9 +20,9 @@ std::vector<float> tensor(const std::string& file, const std::string& name, size
 }
 
 // A trained network and pictures.
-class Prune : public testing::Test {
+class PruneFile : public testing::Test {
  protected:
-  Prune() {
+  PruneFile() {
     runtime_test::write_bars(dir_ / "data", 40, 10);
     weights_ = drawn(network_);
     options_.model.name = dir_ / "whole.thimble";
@@ -53,7 +53,7 @@ class Prune : public testing::Test {
   PruneChoice choice_;
 };
 
-TEST_F(Prune, RemovesTheChannelsThatSayLeast) {
+TEST_F(PruneFile, RemovesTheChannelsThatSayLeast) {
   silence({2, 5});
   write();
   choice_.blocks = "b";
@@ -80,7 +80,7 @@ TEST_F(Prune, RemovesTheChannelsThatSayLeast) {
 }
 
 // What it gives is trained like any other.
-TEST_F(Prune, GivesANetworkThatTrains) {
+TEST_F(PruneFile, GivesANetworkThatTrains) {
   write();
   choice_.blocks = "1-3";
   choice_.target_bytes = 5000;
@@ -91,7 +91,7 @@ TEST_F(Prune, GivesANetworkThatTrains) {
 }
 
 // Nothing is kept when the head alone is trained.
-TEST_F(Prune, TakesTheSensitiveBlocksByItself) {
+TEST_F(PruneFile, TakesTheSensitiveBlocksByItself) {
   write();
   choice_.target_bytes = 9000;
   const PruneReport report = prune(options_, choice_);
@@ -104,7 +104,7 @@ TEST_F(Prune, TakesTheSensitiveBlocksByItself) {
   EXPECT_EQ(names, (std::vector<std::string>{"b", "c"}));
 }
 
-TEST_F(Prune, RefusesWhatItCannotDo) {
+TEST_F(PruneFile, RefusesWhatItCannotDo) {
   write();
   const auto expect_refused = [&](const std::string& message) {
     expect_user_error([&] { prune(options_, choice_); }, message);
@@ -131,7 +131,7 @@ TEST_F(Prune, RefusesWhatItCannotDo) {
   expect_refused("pruning ranks channels by their activations on training pictures: name --data");
 }
 
-TEST_F(Prune, SaysThatANetworkHasNoBlocks) {
+TEST_F(PruneFile, SaysThatANetworkHasNoBlocks) {
   WrittenNetwork w("plain", {1, 28, 28});
   w.classify(w.conv("second", w.conv("first", w.network.input, 4, 3), 4, 3), 10);
   write_network(options_.model.name, w.network, [weights = drawn(w.network)](const std::string& n) {

@@ -149,7 +149,7 @@ TEST(Prune, OfThePapersRatiosIsThePapersProfile) {
       prunings.push_back({group, largest(std::vector<double>(static_cast<size_t>(group.channels)),
                                          kept_channels(group, ratios[b]))});
     }
-    return pruned(with_rep_net(classes), prunings);
+    return pruned(paper_network(classes), prunings);
   };
   const MemoryProfile profile = profile_of(smaller(10));
   EXPECT_EQ(profile.peak_bytes, 2020956);
@@ -162,7 +162,7 @@ TEST(Prune, OfThePapersRatiosIsThePapersProfile) {
 std::vector<double> ratios_for(const std::vector<PrunableBlock>& blocks,
                                const MemoryTarget& target) {
   std::vector<double> ratios;
-  for (const BlockRatio& r : smallest_ratios(with_rep_net(10), blocks, target, profile_of)) {
+  for (const BlockRatio& r : smallest_ratios(paper_network(10), blocks, target, profile_of)) {
     EXPECT_TRUE(r.reached);
     EXPECT_GT(target.of(r.before), target.bytes);
     EXPECT_LE(target.of(r.after), target.bytes);
@@ -182,12 +182,12 @@ TEST(Prune, ForPeaksOfTwoMegabytesItsRatiosAreThePapers) {
 // 22.7 channels of 32, 22.7 of 96 and 130.6 of 144 would be as much as is kept overall.
 TEST(Prune, ForTemporariesAsLargeAsWhatIsKeptItNeedsLess) {
   const auto blocks = first_blocks(4);
-  const MemoryTarget target = {profile_of(with_rep_net(10)).cumulative_bytes, true};
+  const MemoryTarget target = {profile_of(paper_network(10)).cumulative_bytes, true};
   EXPECT_EQ(kept(blocks, ratios_for(blocks, target)), (std::vector<int64_t>{22, 22, 130, 130}));
 }
 
 TEST(Prune, SaysWhereNoRatioIsEnough) {
-  const auto ratios = smallest_ratios(with_rep_net(10), first_blocks(3), {300'000}, profile_of);
+  const auto ratios = smallest_ratios(paper_network(10), first_blocks(3), {300'000}, profile_of);
   EXPECT_FALSE(ratios[0].reached);
   EXPECT_FALSE(ratios[1].reached);
   EXPECT_DOUBLE_EQ(ratios[1].ratio, 95.0 / 96);
@@ -196,7 +196,7 @@ TEST(Prune, SaysWhereNoRatioIsEnough) {
 
 TEST(Prune, TakesNothingFromABlockThatKeepsToTheTarget) {
   for (const BlockRatio& r :
-       smallest_ratios(with_rep_net(10), first_blocks(4), {6'000'000}, profile_of)) {
+       smallest_ratios(paper_network(10), first_blocks(4), {6'000'000}, profile_of)) {
     EXPECT_EQ(r.ratio, 0);
   }
 }

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <set>
-
 #include "models/memory_profile.h"
+#include "models/side_network.h"
 #include "models/written_network.h"
 
 // The paper's network, for tests of its profile and of pruning by it.
@@ -31,24 +30,16 @@ inline bool is_head_or_side(const std::string& name) {
   return name.starts_with("fc.") || name.starts_with("side.");
 }
 
-// As the paper has it: six modules, the first on the image pooled to 56x56 and behind block 2. What
-// a module makes is not joined to the backbone here: to bring it to its size and to add it takes no
-// bytes in the paper's convention.
-inline Network with_rep_net(int64_t classes) {
-  const std::set<int64_t> blocks = {2, 4, 7, 11, 14, 17};
-  const auto module = [&](WrittenNetwork& w, int64_t block, const std::string& in,
-                          const std::string& out) {
-    if (!blocks.contains(block)) return out;
-    const bool first = block == 2;
-    const std::string name = "side.block" + std::to_string(block);
-    std::string x = w.pool(name + ".pool", first ? w.network.input : in, first ? 4 : 2);
-    x = w.conv(name + ".conv1", x, std::max<int64_t>(8, w.channels(x)), block == 17 ? 3 : 5, 1,
-               first ? 1 : 2);
-    x = w.plain("relu", name + ".relu", {w.norm(name + ".norm1", x)});
-    w.conv_norm(name + ".out", x, w.channels(out));
-    return out;
-  };
-  return written_mobilenet_v2(classes, 224, module).network;
+// MobileNetV2 with Rep-Net as the paper counts it: the first module works on 56x56 pixels, a
+// quarter of the picture's sides, where the released one takes the mean of 2x2 of these once more.
+inline Network paper_network(int64_t classes) {
+  const Network backbone = written_mobilenet_v2(classes).network;
+  Network network = with_rep_net(backbone, backbone.image);
+  std::erase_if(network.layers, [](const auto& l) { return l.name == "side.block2.pool"; });
+  for (NetworkLayer& layer : network.layers) {
+    if (layer.inputs[0] == "side.block2.pool") layer.inputs[0] = "side.block2.image";
+  }
+  return network;
 }
 
 inline std::vector<LayerGroup> groups_of_backbone() {

@@ -214,11 +214,28 @@ TEST(ReportText, ProfileLinesUp) {
 TEST(ReportText, BlocksLineUpInTwoConventions) {
   const std::string text = profile_text(made_up_block_profile());
   EXPECT_EQ(text.substr(text.find("\n\n") + 1), R"(
+  activations in MB (10^6 bytes): one example as the paper counts, then 4 in the plan
+
+  block              temporary  cumulative   peak  temporary  cumulative   peak
+  stem                   2.208       0.050  2.208      3.000       0.060  3.000
+  block1  sensitive      5.620       0.831  5.720      9.000       1.000  9.500
+  head                   0.314       1.940  2.240      0.400       2.000  2.100
+  all                    5.620       1.940  5.720      9.000       2.000  9.500
+  sensitive: more for a moment than is kept of all; `thimble prune` makes it less
+  the paper's bytes of training: 50.53 MB, with frozen weights in 8 bits
 )");
 }
 
 TEST(ReportText, PruningSaysWhatIsLeft) {
-  EXPECT_EQ(prune_text(made_up_pruning()), R"(
+  EXPECT_EQ(prune_text(made_up_pruning()),
+            R"(  block   hidden  kept  ratio      temporary           peak
+  block2      96    21   0.78  5.620 > 1.857  5.720 > 1.926
+  all                          5.620 > 1.907  5.720 > 2.021
+  activations of one example in MB (10^6 bytes), as `thimble profile` counts
+  kept for the backward pass: 1.940 > 1.677 MB; parameters: 3.50M > 3.49M
+  the peak is at block13; channels were ranked on 128 pictures
+pruned.thimble
+  hint: less accurate until it is trained again: thimble train --model pruned.thimble
 )");
 }
 
