@@ -65,7 +65,7 @@ TEST_F(Killed, TwentyTimesTheFinalWeightsAreThoseOfAnUninterruptedRun) {
     for (const auto& entry : std::filesystem::directory_iterator(dir_ / run)) {
       files.insert(entry.path().filename().string());
     }
-    EXPECT_EQ(files, (std::set<std::string>{"run.json", "plan.json", "metrics.jsonl",
+    EXPECT_EQ(files, (std::set<std::string>{"run.json", "data.json", "plan.json", "metrics.jsonl",
                                             "checkpoint.safetensors", "model.safetensors"}));
     ++completed;
   }
