@@ -42,7 +42,11 @@ class Parameters {
     for (const Node& node : graph.nodes) {
       const auto& ports = find_op(node.op).inputs;
       const bool norm = reads(node, ports, "gamma") != kNoTensor;
-      if (!norm && reads(node, ports, "weights") != kNoTensor) layers_.emplace_back();
+      // Of standardised weights, the node that standardises them is the layer.
+      const TensorId weights = norm ? kNoTensor : reads(node, ports, "weights");
+      if (weights != kNoTensor && graph.tensor(weights).role == Role::weight) {
+        layers_.emplace_back();
+      }
       for (size_t i = 0; i < node.inputs.size(); ++i) {
         const TensorId t = node.inputs[i];
         if (t == kNoTensor || graph.tensor(t).role != Role::weight) continue;
