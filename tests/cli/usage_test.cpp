@@ -74,7 +74,7 @@ TEST(CliUsage, UnknownNamesSuggestTheNearest) {
                  "unknown flag '--bacth' of thimble plan; did you mean '--batch'?");
   expect_refused("trian",
                  "the command is 'trian', needs one of train, plan, calibrate, frontier, profile, "
-                 "reversibility, reproduce, eval, predict, list; "
+                 "reversibility, reproduce, eval, prune, import, export, predict, list; "
                  "did you mean 'train'?");
   expect_refused("list model",
                  "what to list is 'model', needs one of models, data, ops, optimizers, "
@@ -89,7 +89,7 @@ TEST(CliUsage, CommandsNeedWhatTheyNeed) {
   expect_refused("",
                  "no command; needs one of train, plan, calibrate, frontier, profile, "
                  "reversibility, reproduce, "
-                 "eval, predict, list; see thimble "
+                 "eval, prune, import, export, predict, list; see thimble "
                  "--help");
   expect_refused("train",
                  "train needs --data: a name of `thimble list data`, or a folder; such as "
