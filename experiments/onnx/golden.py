@@ -73,7 +73,7 @@ def sequence(net, golden, s, backend):
         expected_y = golden[f"y_after_{s}_f64"]
         report["outputs_after"] = float(np.max(np.abs(y - expected_y)))
         report["outputs_after_noise"] = float(golden[f"y_after_{s}_noise"])
-    report["good"] = good
+    report["good"] = bool(good)
     return report
 
 

@@ -19,9 +19,11 @@ namespace {
 constexpr int64_t kMostBytes = INT32_MAX;  // what protobuf can read
 constexpr int kDeepest = 32;               // messages inside each other; models have about ten
 
+// A pipe is opened without waiting, and refused.
 class OpenFile {
  public:
-  explicit OpenFile(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  explicit OpenFile(const std::string& path)
+      : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
     require(fd_ >= 0, path, ": cannot open: ", std::strerror(errno));
   }
   ~OpenFile() { close(fd_); }

@@ -56,7 +56,7 @@ std::string printable(const std::string& text) {
 
 // Calls `body`; what it throws becomes a message and an exit code.
 template <class Body>
-int guarded(const Body& body) {
+int guarded(const std::string& path, const Body& body) {
   try {
     body();
     return kDone;
@@ -64,7 +64,7 @@ int guarded(const Body& body) {
     std::cerr << "thimble-onnx: error: " << printable(e.what()) << '\n';
     return kBadInput;
   } catch (const std::bad_alloc&) {
-    std::cerr << "thimble-onnx: error: the file asks for more memory than its size allows\n";
+    std::cerr << "thimble-onnx: error: " << path << ": asks for more memory than its size allows\n";
     return kBadInput;
   } catch (const std::exception& e) {
     std::cerr << "thimble-onnx: error: " << printable(e.what())
@@ -80,7 +80,7 @@ void print_notes(const std::string& path, const std::vector<std::string>& notes)
 int check_all(const std::vector<std::string>& paths) {
   int worst = kDone;
   for (const std::string& path : paths) {
-    const int code = guarded([&] {
+    const int code = guarded(path, [&] {
       print_notes(path, check_file(path));
       std::cout << path << ": good\n";
     });
@@ -101,7 +101,7 @@ int run(const std::string& verb, const std::vector<std::string>& paths) {
     return kBadInput;
   }
   limit_memory_for({paths[0]});
-  return guarded([&] {
+  return guarded(paths[0], [&] {
     if (is_import) {
       print_notes(paths[0], import_file(paths[0], paths[1]));
     } else {
