@@ -41,7 +41,7 @@ struct ModelChoice {
   // What is trained: "all", or a list of head, last:K, bias, norm, side and patterns of tensors'
   // names ("block1?.*"), with commas between. The rest is frozen.
   std::string train = "all";
-  std::string side = "none";  // a network beside the model: none | rep-net | tinytl
+  std::string side = "none";  // beside the model: none | rep-net | rep-net-wide | tinytl
 };
 
 // Which examples, and what is done to them on the way.

@@ -125,7 +125,7 @@ void add_model_flags(CLI::App& command, ModelChoice& model) {
       group, "--train", "RULES", model.train,
       "What is trained, with commas between: all, head, last:K layers, bias, norm, side, names "
       "with * and ?, or !those not; what begins anew always is");
-  add_choice(group, "--side", model.side, {"none", "rep-net", "tinytl"},
+  add_choice(group, "--side", model.side, {"none", "rep-net", "rep-net-wide", "tinytl"},
              "A small network beside the model, which is added to what its blocks make; with "
              "--train side,head nothing else keeps what backward reads");
   add_choice(group, "--norm", model.norm, {"batch", "frozen", "group"}, "Normalisation");

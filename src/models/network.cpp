@@ -124,7 +124,12 @@ class Builder {
       inputs.push_back(name.empty() ? kNoTensor : it->second);
     }
     Attributes attributes = layer.attributes;
-    if (layer.op == "batch_norm") attributes.set("training", int64_t{o_.norm == "batch"});
+    if (layer.op == "batch_norm") {
+      // One that begins anew has no statistics to be frozen with.
+      const NetworkParameter* scale = find_parameter(network_, layer.inputs[2]);
+      const bool of_batch = o_.norm == "batch" || (scale != nullptr && scale->fresh);
+      attributes.set("training", int64_t{of_batch});
+    }
     std::vector<TensorId> outputs;
     try {
       outputs =

@@ -27,7 +27,7 @@ class Writer {
   // Up to the last norm; `shape` becomes that of its output.
   std::string encoder(const std::string& input, Shape& shape, int64_t out_channels) {
     std::string at = module_.image ? pool("image", input, shape, 4) : input;
-    at = pool("pool", at, shape, 2);
+    if (module_.pools) at = pool("pool", at, shape, 2);
     const int64_t hidden = scaled(shape[1], 1);
     at = conv("conv1", at, shape, {hidden, module_.kernel, module_.stride, module_.groups});
     at = norm("norm1", at, hidden, 1);

@@ -12,6 +12,7 @@ namespace thimble {
 struct SideModule {
   NetworkBlock block;  // that it stands beside
   bool image = false;  // it reads the image, not what the block reads
+  bool pools = true;   // begins with the mean of 2x2 pixels
   int64_t kernel = 5;  // of the first convolution
   int64_t stride = 1;  // of the first convolution
   int64_t groups = 1;  // of the first convolution

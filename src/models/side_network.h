@@ -21,14 +21,16 @@ namespace thimble {
 // Rep-Net (Yang et al., CVPR 2022): batch norm, and one module for each stage: at each block but
 // the first whose output has another shape than its input. The first module reads the mean of 4x4
 // pixels of the image, the others what the block reads.
-Network with_rep_net(const Network& backbone, const Shape& image);
+// `wide`: the first module works at a quarter of the image's side, as in the paper's table of
+// memory, and not at an eighth, as released.
+Network with_rep_net(const Network& backbone, const Shape& image, bool wide = false);
 
 // TinyTL's lite residual modules (arXiv 2007.11622): group norm, and one for each block but the
 // first.
 Network with_tiny_tl(const Network& backbone, const Shape& image);
 
-// By name: "none", "rep-net", "tinytl". Throws UserError for another name, or when the network has
-// no blocks to stand beside.
+// By name: "none", "rep-net", "rep-net-wide", "tinytl". Throws UserError for another name, or when
+// the network has no blocks to stand beside.
 Network with_side(const Network& backbone, const std::string& side, const Shape& image);
 
 }  // namespace thimble

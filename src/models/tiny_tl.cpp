@@ -30,9 +30,11 @@ Network with_tiny_tl(const Network& backbone, const Shape& image) {
 
 Network with_side(const Network& backbone, const std::string& side, const Shape& image) {
   if (side == "none") return backbone;
-  if (side == "rep-net") return with_rep_net(backbone, image);
+  if (side == "rep-net" || side == "rep-net-wide") {
+    return with_rep_net(backbone, image, side == "rep-net-wide");
+  }
   require(side == "tinytl", "there is no side network called '", side,
-          "', needed none, rep-net or tinytl");
+          "', needed none, rep-net, rep-net-wide or tinytl");
   return with_tiny_tl(backbone, image);
 }
 

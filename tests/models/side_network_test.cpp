@@ -124,7 +124,7 @@ TEST(SideNetwork, BeginsAsTheBackboneAlone) {
 
 // Only it is trained: of the backbone nothing is kept but bits.
 TEST(SideNetwork, KeepsNoMapsOfTheBackbone) {
-  for (const char* side : {"rep-net", "tinytl"}) {
+  for (const char* side : {"rep-net", "rep-net-wide", "tinytl"}) {
     const Network n = with_side(small_backbone(), side, {3, 64, 64});
     Graph graph = graph_of(n, options_of(n, std::string(side) == "tinytl" ? "frozen" : "batch"));
     for (Tensor& t : graph.tensors) t.trainable = t.trainable && t.name.starts_with("side.");
@@ -191,8 +191,9 @@ TEST(SideNetwork, RefusesWhatHasNoBlocks) {
   const Network n = w.classify(w.conv_norm_act("stem", "input", 3, {8, 3}), 8, 10);
   expect_user_error([&] { with_rep_net(n, n.image); }, "chain has 0 blocks");
   expect_user_error([&] { with_tiny_tl(n, n.image); }, "chain has 0 blocks");
-  expect_user_error([&] { with_side(n, "repnet", n.image); },
-                    "no side network called 'repnet', needed none, rep-net or tinytl");
+  expect_user_error(
+      [&] { with_side(n, "repnet", n.image); },
+      "no side network called 'repnet', needed none, rep-net, rep-net-wide or tinytl");
   EXPECT_EQ(with_side(n, "none", n.image), n);
 }
 
