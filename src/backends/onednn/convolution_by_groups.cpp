@@ -1,4 +1,5 @@
 #include "backends/onednn/convolution.h"
+#include "backends/onednn/vector/vector.h"
 
 namespace thimble::onednn {
 namespace {
@@ -41,9 +42,13 @@ class ByGroups {
   PrimitiveKernel& kernel() { return *kernel_; }
 
   Map map(const Shape& whole, Source source) {
-    Map m{whole, source, c_.formats.map_desc({whole[0], whole[1] / groups_, whole[2], whole[3]})};
-    m.copy = kernel_->reserve(bytes_of(m.part));
-    return m;
+    return reserved({whole, source, c_.formats.map_desc(part_of(whole))});
+  }
+  // Of few channels: plain, as the kernels for a first convolution read them.
+  Map read_map(const Shape& whole, Source source) {
+    const Shape part = part_of(whole);
+    if (part[1] >= vector::lanes()) return map(whole, source);
+    return reserved({whole, source, Layouts::plain_desc(dims_of(part), DataType::f32)});
   }
   Weights weights(const Shape& whole, Source source, const Desc& part) {
     return {whole, source, part, kernel_->reserve(bytes_of(part))};
@@ -79,6 +84,11 @@ class ByGroups {
   }
 
  private:
+  Shape part_of(const Shape& map) const { return {map[0], map[1] / groups_, map[2], map[3]}; }
+  Map reserved(Map m) {
+    m.copy = kernel_->reserve(bytes_of(m.part));
+    return m;
+  }
   Desc slice(const Shape& map, int64_t g) const {
     Dims dims = dims_of(map);
     dims[1] /= groups_;
@@ -104,7 +114,7 @@ class ByGroups {
 std::optional<KernelChoice> forward_by_groups(const Context& c) {
   if (!ByGroups::serves(c, c.in(1), c.in_type(0), c.has(3))) return std::nullopt;
   ByGroups by(c);
-  const Map src = by.map(c.in(0), input(0)), dst = by.map(c.out(0), output(0));
+  const Map src = by.read_map(c.in(0), input(0)), dst = by.map(c.out(0), output(0));
   const int64_t channels = c.out(0)[1];
   const Desc bias = c.has(2) ? bias_desc(channels / by.groups()) : Desc{};
   const auto desc =
@@ -148,7 +158,7 @@ std::optional<KernelChoice> backward_data_by_groups(const Context& c) {
 std::optional<KernelChoice> backward_weights_by_groups(const Context& c) {
   if (!ByGroups::serves(c, c.out(0), c.in_type(0), false)) return std::nullopt;
   ByGroups by(c);
-  const Map src = by.map(c.in(0), input(0)), diff_dst = by.map(c.in(1), input(1));
+  const Map src = by.read_map(c.in(0), input(0)), diff_dst = by.map(c.in(1), input(1));
   const int64_t channels = c.in(1)[1];
   const Desc bias = c.makes(1) ? bias_desc(channels / by.groups()) : Desc{};
   const auto desc =
