@@ -62,6 +62,8 @@ TEST(BackendConvolution, AgreesOnGroups) {
   check({32, 64, conv(64, 3, {kBias, {"groups", int64_t{4}}})});
   check({24, 12, conv(12, 3, {{"groups", int64_t{3}}})});
   check({6, 12, conv(12, 3, {kBias, {"groups", int64_t{6}}})});
+  check({24, 40, conv(40, 5, {kBias, {"groups", int64_t{2}}})});
+  check({20, 30, conv(30, 3, {{"groups", int64_t{5}}, {"stride", both(2)}})});
 }
 
 TEST(BackendConvolution, AgreesOnStrideAndDilation) {

@@ -1,28 +1,11 @@
-#include "backends/onednn/onednn.h"
+#include "backends/onednn/convolution.h"
 #include "backends/onednn/vector/vector.h"
 
 namespace thimble::onednn {
 namespace {
 
-using dnnl::algorithm;
-using dnnl::prop_kind;
 using DataType = dnnl::memory::data_type;
 using Tag = dnnl::memory::format_tag;
-
-Dims dims_attribute(const Context& c, const char* name) {
-  const auto& values = c.node.attributes.integers(name);
-  return {values.begin(), values.end()};
-}
-
-Window window_of(const Context& c) {
-  const auto& pad = c.node.attributes.integers("padding");
-  Window w{dims_attribute(c, "stride"),
-           dims_attribute(c, "dilation"),
-           {pad[0], pad[1]},
-           {pad[2], pad[3]}};
-  for (auto& d : w.dilation) d -= 1;  // oneDNN counts the gaps
-  return w;
-}
 
 // (O, C/G, R, S), with the groups split off when there are several.
 Dims weight_dims(const Context& c, const Shape& weights) {
@@ -47,8 +30,6 @@ Desc weights_desc(const Context& c, const Shape& shape, const Layout& layout) {
   if (layout.tag == kPlain) return Layouts::plain_desc(weight_dims(c, shape), DataType::f32);
   return c.formats.desc_of(shape, ElementType::f32, layout);
 }
-
-Desc bias_desc(int64_t channels) { return {{channels}, DataType::f32, Tag::x}; }
 
 // Images with a few channels are read plain by the first convolution's own kernel.
 bool reads_plain(const Context& c, const Shape& src, const Layout& current) {
@@ -101,41 +82,6 @@ Map src_map(const Context& c, const Shape& shape) {
   return {c.formats.map_layout(c.in(0)), c.formats.map_desc(shape, c.in_type(0))};
 }
 
-dnnl::convolution_forward::primitive_desc forward_desc(const Context& c, const Desc& src,
-                                                       const Desc& weights, const Desc& bias,
-                                                       const Desc& dst) {
-  const Window w = window_of(c);
-  const bool has_bias = bias.get_size() > 0;
-  if (has_bias) {
-    return make_desc<dnnl::convolution_forward>(c.engine, prop_kind::forward_training,
-                                                algorithm::convolution_direct, src, weights, bias,
-                                                dst, w.stride, w.dilation, w.before, w.after);
-  }
-  return make_desc<dnnl::convolution_forward>(c.engine, prop_kind::forward_training,
-                                              algorithm::convolution_direct, src, weights, dst,
-                                              w.stride, w.dilation, w.before, w.after);
-}
-
-// Without a bias when `bias` is empty.
-dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(const Context& c,
-                                                                         const Desc& src,
-                                                                         const Shape& weights,
-                                                                         const Desc& bias,
-                                                                         const Desc& diff_dst) {
-  const Window w = window_of(c);
-  const Desc diff_weights = any_weights(c, weights, ElementType::f32);
-  const auto type = src.data_type() == DataType::bf16 ? ElementType::bf16 : ElementType::f32;
-  const auto hint = forward_desc(c, src, any_weights(c, weights, type), bias, diff_dst);
-  if (bias.get_size() > 0) {
-    return make_backward_desc<dnnl::convolution_backward_weights>(
-        c.engine, hint, algorithm::convolution_direct, src, diff_weights, bias, diff_dst, w.stride,
-        w.dilation, w.before, w.after);
-  }
-  return make_backward_desc<dnnl::convolution_backward_weights>(
-      c.engine, hint, algorithm::convolution_direct, src, diff_weights, diff_dst, w.stride,
-      w.dilation, w.before, w.after);
-}
-
 // bf16 activations meet weights that are f32 from step to step: the kernel rounds them into scratch
 // each time. In memory they lie as their gradient is made, so that the update moves nothing.
 std::optional<KernelChoice> choose_forward(const Context& c) {
@@ -150,11 +96,12 @@ std::optional<KernelChoice> choose_forward(const Context& c) {
   Desc given = weights_desc(c, c.in(1), free ? Layout{} : c.layout(1));
   const auto desc =
       forward_desc(c, src.desc, narrow ? any_weights(c, c.in(1), type) : given, bias, dst);
-  if (!is_usable(desc.impl_info_str())) return std::nullopt;
+  if (!is_usable(desc.impl_info_str())) return forward_by_groups(c);
   if (!narrow) {
     given = desc.weights_desc();
   } else if (!c.layout(1).decided()) {
-    given = backward_weights_desc(c, src.desc, c.in(1), bias, dst).diff_weights_desc();
+    given =
+        backward_weights_desc(c, src.desc, weight_dims(c, c.in(1)), bias, dst).diff_weights_desc();
   }
   auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
   Source weights = input(1);
@@ -183,15 +130,6 @@ std::optional<KernelChoice> choose_forward(const Context& c) {
 }
 
 using BackwardData = dnnl::convolution_backward_data;
-
-BackwardData::primitive_desc backward_data_desc(const Context& c, const Desc& diff_src,
-                                                const Desc& weights, const Desc& diff_dst) {
-  const Window w = window_of(c);
-  const auto hint = forward_desc(c, diff_src, weights, {}, diff_dst);
-  return make_backward_desc<BackwardData>(c.engine, hint, algorithm::convolution_direct, diff_src,
-                                          weights, diff_dst, w.stride, w.dilation, w.before,
-                                          w.after);
-}
 
 // Of weights that are larger than the maps: this many input channels of one group are transposed
 // into scratch at a time. 0: all at once.
@@ -261,7 +199,7 @@ std::optional<KernelChoice> choose_backward_data(const Context& c) {
   const Desc diff_src = c.formats.map_desc(slices.part(c.out(0)), type);
   const Desc diff_dst = c.formats.map_desc(slices.part(c.in(1)), type);
   const auto desc = backward_data_desc(c, diff_src, any_weights(c, c.in(0), type), diff_dst);
-  if (!is_usable(desc.impl_info_str())) return std::nullopt;
+  if (!is_usable(desc.impl_info_str())) return backward_data_by_groups(c);
   auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
   // Weights that are made for this node may come as it likes them, if they need no rounding.
   const bool free = !c.layout(0).decided();
@@ -308,8 +246,8 @@ std::optional<KernelChoice> choose_backward_weights(const Context& c) {
   const Shape& shape = c.out(0);
   const Layout layout = c.wish(0);
   const Desc bias = c.makes(1) ? bias_desc(shape[0]) : Desc{};
-  const auto desc = backward_weights_desc(c, src.desc, shape, bias, diff_dst);
-  if (!is_usable(desc.impl_info_str())) return std::nullopt;
+  const auto desc = backward_weights_desc(c, src.desc, weight_dims(c, shape), bias, diff_dst);
+  if (!is_usable(desc.impl_info_str())) return backward_weights_by_groups(c);
   auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
   const Desc made = desc.diff_weights_desc();
   const Desc wanted = layout.decided() ? weights_desc(c, shape, layout) : made;
