@@ -11,13 +11,13 @@ namespace {
 struct Middle {
   int64_t in, out;  // channels
   Attributes attributes;
-  int64_t height = 7, width = 6;
+  int64_t height = 7, width = 6, batch = 2;
 };
 
-// images (2, 3, H, W) -> in -> [middle] -> out -> 16.
+// images (N, 3, H, W) -> in -> [middle] -> out -> 16.
 Graph net(const Middle& m) {
   GraphBuilder b("net");
-  TensorId x = b.images({2, 3, m.height, m.width});
+  TensorId x = b.images({m.batch, 3, m.height, m.width});
   x = b.layer("conv2d", "first", {x}, conv(m.in, 3, {kBias}));
   x = b.layer("conv2d", "middle", {x}, m.attributes);
   b.layer("conv2d", "last", {x}, conv(16, 1));
@@ -52,9 +52,11 @@ TEST(BackendConvolution, AgreesOnDepthwise) {
 }
 
 TEST(BackendConvolution, AgreesOnWeightsLargerThanTheMaps) {
-  check({64, 1280, conv(1280, 1), 2, 2});
-  check({128, 128, conv(128, 5, {{"groups", int64_t{2}}}), 3, 3});
-  check({96, 1024, conv(1024, 1, {kBias, {"stride", both(2)}}), 3, 3});
+  for (int64_t batch : {1, 2}) {
+    check({64, 1280, conv(1280, 1), 2, 2, batch});
+    check({128, 128, conv(128, 5, {{"groups", int64_t{2}}}), 3, 3, batch});
+    check({96, 1024, conv(1024, 1, {kBias, {"stride", both(2)}}), 3, 3, batch});
+  }
 }
 
 TEST(BackendConvolution, AgreesOnGroups) {

@@ -131,8 +131,9 @@ std::optional<KernelChoice> choose_forward(const Context& c) {
 
 using BackwardData = dnnl::convolution_backward_data;
 
-// Of weights that are larger than the maps: this many input channels of one group are transposed
-// into scratch at a time. 0: all at once.
+// Of weights that are larger than the maps of one example: this many input channels of one group
+// are transposed into scratch at a time. 0: all at once, as for more examples, whose channels do
+// not stand together.
 int64_t channels_at_a_time(const Context& c) {
   constexpr int64_t kMostBytes = 256 << 10;
   const Shape& weights = c.in(0);
@@ -141,7 +142,8 @@ int64_t channels_at_a_time(const Context& c) {
   const int64_t lanes = vector::lanes(), channels = weights[1];
   const int64_t groups = c.node.attributes.integer("groups");
   const bool in_blocks = channels % lanes == 0 && weights[0] / groups % lanes == 0;
-  const bool whole = !c.formats.blocked() || c.in_type(1) != ElementType::f32 || !in_blocks;
+  const bool whole =
+      c.in(1)[0] > 1 || !c.formats.blocked() || c.in_type(1) != ElementType::f32 || !in_blocks;
   if (whole || bytes <= std::max(maps, kMostBytes)) return 0;
   int64_t most = lanes;
   for (int64_t n = lanes; n <= channels; n += lanes) {
@@ -163,21 +165,20 @@ std::optional<KernelChoice> choose_backward_data_in_parts(const Context& c, int6
   if (!is_usable(desc.impl_info_str())) return std::nullopt;
   auto kernel = std::make_shared<PrimitiveKernel>(c.engine, c.stream);
   const Source copy = kernel->reserve(bytes_of(desc.weights_desc()));
-  // Of `src` and `dst`, whose channels are those of all groups, one after the other.
+  const BackwardData primitive(desc);
+  // Of `src`, whose channels are those of all groups, one after the other.
   for (int64_t channel = 0; channel < src[1]; channel += channels) {
     const int64_t group = channel / weights[1];
     Dims begin = {0, channel % weights[1], 0, 0};
     if (groups > 1) begin.insert(begin.begin(), group);
     kernel->add_reorder(given.submemory_desc(part, begin), input(0), desc.weights_desc(), copy);
-    for (int64_t n = 0; n < src[0]; ++n) {
-      Source from = input(1), to = output(0);
-      from.offset = (n * groups + group) * bytes_of(diff_dst);
-      to.offset = (n * src[1] + channel) * src[2] * src[3] * int64_t{sizeof(float)};
-      kernel->add(BackwardData(desc), desc.scratchpad_desc(),
-                  {{DNNL_ARG_WEIGHTS, desc.weights_desc(), copy},
-                   {DNNL_ARG_DIFF_DST, diff_dst, from},
-                   {DNNL_ARG_DIFF_SRC, diff_src, to}});
-    }
+    Source from = input(1), to = output(0);
+    from.offset = group * bytes_of(diff_dst);
+    to.offset = channel * src[2] * src[3] * int64_t{sizeof(float)};
+    kernel->add(primitive, desc.scratchpad_desc(),
+                {{DNNL_ARG_WEIGHTS, desc.weights_desc(), copy},
+                 {DNNL_ARG_DIFF_DST, diff_dst, from},
+                 {DNNL_ARG_DIFF_SRC, diff_src, to}});
   }
   KernelChoice choice = plain_choice(c);
   choice.inputs[0] = c.layout(0);
