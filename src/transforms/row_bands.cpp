@@ -36,6 +36,8 @@ bool works_by_rows(const Graph& g, const Node& node) {
   const bool pointwise = s.kind == Spatial::Kind::pointwise;
   if (!pointwise && s.kind != Spatial::Kind::window) return false;
   if (!node.updates.empty() || node.outputs[0] == kNoTensor) return false;
+  // Of several parts, each would need its own rows.
+  if (node.outputs.size() > 1 && find_op(node.op).outputs.back().name == "...") return false;
   const Tensor& dst = g.tensor(node.outputs[0]);
   if (!is_map(dst)) return false;
   int maps = 0;

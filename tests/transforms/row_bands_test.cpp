@@ -60,6 +60,21 @@ TEST(RowBands, GiveTheGradientsOfTheWholeMaps) {
   }
 }
 
+TEST(RowBands, LeaveSplitsWhole) {
+  GraphBuilder b("split");
+  TensorId x = b.images({2, 3, 16, 16});
+  x = b.layer("conv2d", "wide", {x}, {{"out_channels", int64_t{16}}});
+  const auto parts = b.layer_outputs("split", "split", {x}, {{"sizes", ints({8, 8})}});
+  x = b.layer("concat", "swap", {parts[1], parts[0]});
+  x = b.layer("conv2d", "narrow", {x}, {{"out_channels", int64_t{2}}, {"stride", both(2)}});
+  b.classify(b.layer("flatten", "flatten", {x}));
+  for (const BandedRegion& region : find_row_bands(b.graph(), 8)) {
+    for (size_t n = region.first; n < region.last; ++n) {
+      EXPECT_NE(b.graph().nodes[n].op, "split");
+    }
+  }
+}
+
 // Every height of band of every way to cut it: odd sizes, strides, dilation, padding, pooling, a
 // residual whose bands need fewer rows than the convolution beside it.
 TEST(RowBands, OfAnyHeightGiveTheSameGradients) {
