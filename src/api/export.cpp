@@ -38,7 +38,7 @@ class PassingFile {
 // The network of a run, with the weights that it has trained.
 void write_run(const RunFolder& folder, const std::string& to) {
   const TrainOptions run = folder.read_options();
-  const ModelSource source = find_source(run.model, folder.has_base() ? folder.base_file() : "");
+  const ModelSource source = find_source(run.model, base_of_run(folder.path(), run.model));
   Network network = network_of(source, run.model);
   std::set<std::string> read;
   for (const NetworkLayer& layer : network.layers) {

@@ -24,8 +24,8 @@ class OneStep {
         weights_(schedule_, plan_, arena_.data(), plan_.arena_bytes, nullptr) {
     weights_.initialise(setup.options.seed);
     if (!setup.model_file.empty()) weights_.load(setup.model_file, false, setup.fresh);
-    if (!setup.options.initial_weights.empty()) {
-      weights_.load(setup.options.initial_weights, false);
+    if (const std::string& file = setup.options.initial_weights; !file.empty()) {
+      weights_.load(file, false, lacking(file, setup.fresh));
     }
   }
 

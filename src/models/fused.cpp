@@ -59,7 +59,8 @@ class Fuser {
     std::vector<int64_t> padding = pad.attributes.integers("padding");
     if (conv.attributes.has("padding")) {
       const auto& own = conv.attributes.integers("padding");
-      for (size_t k = 0; k < 4; ++k) padding[k] += own[k];
+      if (own.size() != padding.size()) return;  // no kernel takes that either
+      for (size_t k = 0; k < own.size(); ++k) padding[k] += own[k];
     }
     conv.inputs[0] = pad.inputs[0];
     conv.attributes.set("padding", padding);

@@ -37,23 +37,36 @@ std::ptrdiff_t maker_of(const Network& network, const std::string& tensor) {
   return -1;
 }
 
-// The layer that decides between the classes; -1: there is none. What follows it only reshapes.
+// A convolution over one pixel, as far as shapes are known: one stands before it or behind it. An
+// activation behind it leaves only a name to tell classes from features.
+bool decides(const Network& network, const NetworkLayer& conv, bool pooled, bool activated) {
+  const NetworkParameter* weight = find_parameter(network, conv.inputs[1]);
+  const bool pointwise = weight != nullptr && weight->shape.rank() == 4 &&
+                         weight->shape[2] * weight->shape[3] == 1;
+  if (activated) {
+    return pointwise && conv.inputs.size() > 2 && network.output.find("feat") == std::string::npos;
+  }
+  const std::ptrdiff_t before = maker_of(network, conv.inputs[0]);
+  return pooled || (before >= 0 && network.layers[static_cast<size_t>(before)].op ==
+                                       "global_average_pool");
+}
+
+// The layer that decides between the classes; -1: there is none. What follows it only reshapes, or
+// takes the mean over pixels, as in SqueezeNet, whose ReLU may stand between.
 std::ptrdiff_t head_of(const Network& network) {
   std::string at = network.output;
+  bool pooled = false, activated = false;
   while (true) {
     const std::ptrdiff_t i = maker_of(network, at);
     if (i < 0) return -1;
     const NetworkLayer& layer = network.layers[static_cast<size_t>(i)];
-    if (layer.op == "linear") return i;
-    if (layer.op == "conv2d") {
-      // Over one pixel, as far as its shape tells: a pool of everything made that.
-      const std::ptrdiff_t pool = maker_of(network, layer.inputs[0]);
-      const bool pooled =
-          pool >= 0 && network.layers[static_cast<size_t>(pool)].op == "global_average_pool";
-      return pooled ? i : -1;
-    }
-    const bool reshapes = layer.op == "flatten" || layer.op == "reshape";
-    if (!reshapes) return -1;
+    if (layer.op == "linear") return activated ? -1 : i;
+    if (layer.op == "conv2d") return decides(network, layer, pooled, activated) ? i : -1;
+    pooled = pooled || layer.op == "global_average_pool";
+    activated = activated || layer.op == "relu";
+    const bool passes = layer.op == "flatten" || layer.op == "reshape" ||
+                        layer.op == "global_average_pool" || (layer.op == "relu" && pooled);
+    if (!passes) return -1;
     at = layer.inputs[0];
   }
 }
@@ -82,12 +95,14 @@ void append_head(Network& network, const Shape& features, int64_t classes) {
     at = "head.flatten";
   }
   const Attributes attributes = {{"out_features", classes}, {"bias", int64_t{1}}};
+  std::string logits = "logits";
+  while (maker_of(network, logits) >= 0 || logits == network.input) logits += "_";
   network.layers.push_back(
-      {"linear", "head", {at, "head.weight", "head.bias"}, {"logits"}, attributes});
+      {"linear", "head", {at, "head.weight", "head.bias"}, {logits}, attributes});
   network.parameters.push_back(
       {"head.weight", {classes, features[1]}, Role::weight, {Init::Kind::normal, 0.01}, true});
   network.parameters.push_back({"head.bias", {classes}, Role::weight, {}, true});
-  network.output = "logits";
+  network.output = logits;
 }
 
 // The tensors of a network as they become those of a graph.
@@ -136,6 +151,10 @@ class Builder {
           append_node(graph_, Phase::forward, layer.op, layer.name, std::move(inputs), attributes);
     } catch (const UserError& e) {
       throw UserError(str_cat("layer ", layer.name, ": ", e.what()));
+    }
+    // A tensor is called as its layer.
+    for (TensorId t : outputs) {
+      if (t != kNoTensor && kReserved.contains(graph_.tensor(t).name)) graph_.tensor(t).name += "_";
     }
     for (size_t i = 0; i < layer.outputs.size(); ++i) {
       require(i < outputs.size() && outputs[i] != kNoTensor, "layer ", layer.name,

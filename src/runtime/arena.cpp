@@ -44,18 +44,17 @@ Arena::~Arena() {
   if (data_ != nullptr) munmap(data_, static_cast<size_t>(mapped_bytes_));
 }
 
-void Arena::map_constant(int64_t bytes, const std::string& folder) {
+bool Arena::map_constant(int64_t bytes, const std::string& folder) {
   const int64_t whole = bytes / kPageBytes * kPageBytes;
-  if (whole == 0) return;
+  if (whole == 0) return false;
   const int file = open_unnamed(folder);
+  if (file < 0) return false;
   // Pages that are not yet on the device could not be dropped.
-  const bool mapped = file >= 0 && write_all(file, data_, whole) && ::fsync(file) == 0 &&
+  const bool mapped = write_all(file, data_, whole) && ::fsync(file) == 0 &&
                       mmap(data_, static_cast<size_t>(whole), PROT_READ, MAP_PRIVATE | MAP_FIXED,
                            file, 0) != MAP_FAILED;
-  const int reason = errno;
-  if (file >= 0) ::close(file);
-  require(mapped, folder, ": cannot keep ", format_bytes(whole),
-          " of frozen weights in a file: ", std::strerror(reason));
+  ::close(file);
+  return mapped;
 }
 
 }  // namespace thimble

@@ -17,8 +17,8 @@ class Arena {
 
   // From now on the first whole pages of these bytes are those of a file without a name in
   // `folder`, read-only: the system may drop them and read them again. Writing there ends the
-  // process. Throws UserError when the file cannot be made.
-  void map_constant(int64_t bytes, const std::string& folder);
+  // process. False where the file cannot be made (a full disk): they stay as they are.
+  bool map_constant(int64_t bytes, const std::string& folder);
 
   std::byte* data() const { return data_; }
   int64_t bytes() const { return bytes_; }

@@ -5,6 +5,7 @@
 #include "models/trained.h"
 #include "runtime/network_file.h"
 #include "runtime/onnx_program.h"
+#include "runtime/run_folder.h"
 
 namespace thimble {
 namespace {
@@ -29,8 +30,18 @@ ModelSource find_source(const ModelChoice& choice, const std::string& file) {
   return {model_of(network), std::move(network), name};
 }
 
+std::string base_of_run(const std::string& run_folder, const ModelChoice& choice) {
+  const bool from_file = is_network_file(choice.name) || is_onnx_file(choice.name);
+  if (!from_file || run_folder.empty() || !RunFolder(run_folder).has_base()) return "";
+  return RunFolder(run_folder).base_file();
+}
+
 Network network_of(const ModelSource& source, const ModelChoice& choice) {
-  if (source.network) return beside(with_classes(*source.network, choice.classes), choice);
+  if (source.network) {
+    Network network = beside(with_classes(*source.network, choice.classes), choice);
+    network.image = {choice.channels, choice.height, choice.width_px};
+    return network;
+  }
   const ModelOptions options = model_options(choice, choice.batch);
   return beside(network_of(build_model(source.model, options), options), choice);
 }
@@ -44,6 +55,10 @@ BuiltModel build(const ModelSource& source, const ModelChoice& choice, int64_t e
       if (p.fresh) built.fresh.push_back(p.name);
     }
     if (!source.network) {
+      for (const auto& [name, value] : options.variants) {
+        require(name != "dropout" || value == "0", "a network beside ", choice.name,
+                " leaves its dropout out; leave out --option dropout=", value, " as well");
+      }
       // They are in the network by now.
       options.variants.clear();
       options.width = 1;

@@ -20,6 +20,9 @@ struct ModelSource {
 // converted first (runtime/onnx_program.h). Throws UserError.
 ModelSource find_source(const ModelChoice& choice, const std::string& file = {});
 
+// What a run has in place of the file that it began with; empty: it began with a model of the zoo.
+std::string base_of_run(const std::string& run_folder, const ModelChoice& choice);
+
 // A model as it is trained, of a choice with its values filled in: `examples` in a batch, with the
 // classes and the network beside it that were asked for, and frozen but for what is to be trained.
 struct BuiltModel {

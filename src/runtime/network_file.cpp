@@ -1,6 +1,8 @@
 #include "runtime/network_file.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "base/error.h"
@@ -82,6 +84,32 @@ NetworkLayer layer_of(const json& from) {
   return layer;
 }
 
+// That each layer has what its op needs, made before it.
+void check_layers(const Network& network) {
+  std::set<std::string> there = {network.input};
+  for (const NetworkParameter& p : network.parameters) {
+    require(there.insert(p.name).second, "two tensors are called ", p.name);
+  }
+  for (const NetworkLayer& layer : network.layers) {
+    const OpDef& def = find_op(layer.op);
+    const bool any_number = def.inputs.back().name == "...";
+    require(any_number || layer.inputs.size() <= def.inputs.size(), "layer ", layer.name, " has ",
+            layer.inputs.size(), " inputs, and ", layer.op, " takes ", def.inputs.size());
+    for (size_t i = 0; i < std::max(layer.inputs.size(), def.inputs.size()); ++i) {
+      const bool given = i < layer.inputs.size() && !layer.inputs[i].empty();
+      const Port& port = def.inputs[std::min(i, def.inputs.size() - 1)];
+      require(given || port.optional || port.name == "...", "layer ", layer.name,
+              " lacks its input '", port.name, "'");
+      require(!given || there.contains(layer.inputs[i]), "layer ", layer.name, " reads ",
+              layer.inputs[i], ", which nothing makes before it");
+    }
+    for (const std::string& made : layer.outputs) {
+      require(there.insert(made).second, "layer ", layer.name, " makes ", made, " once more");
+    }
+  }
+  require(there.contains(network.output), "nothing makes its output ", network.output);
+}
+
 PixelRule pixels_of(const json& from) {
   PixelRule rule;
   rule.mean = from.at("mean").get<std::array<double, 3>>();
@@ -114,6 +142,7 @@ Network network_in(const json& root, const SafetensorsReader& file) {
     p.role = statistic ? Role::statistic : Role::weight;
     network.parameters.push_back(std::move(p));
   }
+  check_layers(network);
   return network;
 }
 

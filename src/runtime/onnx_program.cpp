@@ -1,11 +1,14 @@
 #include "runtime/onnx_program.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/program.h"
 #include "data/file_cache.h"
 #include "runtime/network_file.h"
@@ -25,6 +28,18 @@ std::string program() {
     return own.parent_path() / kProgram;
   }
   return kProgram;
+}
+
+// Another program may convert otherwise.
+std::string mark_of_program() {
+  struct stat status = {};
+  ::stat(program().c_str(), &status);
+  char hex[17];
+  std::snprintf(hex, sizeof hex, "%016llx",
+                static_cast<unsigned long long>(hash_of(
+                    str_cat(status.st_size, ' ', status.st_mtim.tv_sec, ' ',
+                            status.st_mtim.tv_nsec))));
+  return hex;
 }
 
 // What it said, without its name before it and the end of the line.
@@ -58,7 +73,7 @@ void network_to_onnx(const std::string& network, const std::string& onnx) {
 }
 
 std::string converted_onnx(const std::string& onnx) {
-  const std::string file = cached_file(onnx, kNetworkSuffix);
+  const std::string file = cached_file(onnx, "-" + mark_of_program() + kNetworkSuffix);
   if (::access(file.c_str(), R_OK) != 0) onnx_to_network(onnx, file);
   return file;
 }

@@ -64,8 +64,12 @@ void RunFolder::create() {
   require(!fs::exists(model_file(), error), path_,
           ": holds a trained model; hint: use another folder");
   make();
-  fs::remove(file("metrics.jsonl"), error);
-  require(!error, file("metrics.jsonl"), ": cannot remove: ", error.message());
+  // What a run left that was killed before its first checkpoint. Without run.json there is no run.
+  for (const char* name :
+       {"run.json", "metrics.jsonl", "base.thimble", "best.safetensors", "data.json"}) {
+    fs::remove(file(name), error);
+    require(!error, file(name), ": cannot remove: ", error.message());
+  }
 }
 
 bool RunFolder::has_checkpoint() const {

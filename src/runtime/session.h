@@ -19,9 +19,11 @@ class Session {
   Session(const Setup& setup, const Plan& plan);
 
   WeightStore& weights() { return weights_; }
-  // Once they have their values: what no step writes lies in a file of this folder from now on.
+  // Once they have their values: what no step writes lies in a file of this folder from now on, if
+  // that takes it.
   void map_constant(const std::string& folder) {
     arena_.map_constant(main_.memory.constant_bytes, folder);
+    weights_.keep_constant(main_.memory.constant_bytes);
   }
 
   // The examples to go through.

@@ -16,7 +16,6 @@
 #include "runtime/examples.h"
 #include "runtime/model_choice.h"
 #include "runtime/optimizer.h"
-#include "runtime/run_folder.h"
 #include "transforms/patches.h"
 
 namespace thimble {
@@ -190,8 +189,7 @@ void check_patches(const TrainOptions& o) {
 
 // What a run that goes on or is evaluated has in place of the file that it began with.
 std::string own_model_file(const TrainOptions& o, bool training) {
-  const bool begun = !o.run_folder.empty() && (o.resume || !training);
-  return begun && RunFolder(o.run_folder).has_base() ? RunFolder(o.run_folder).base_file() : "";
+  return o.resume || !training ? base_of_run(o.run_folder, o.model) : "";
 }
 
 void reserve_data(Setup& setup) {

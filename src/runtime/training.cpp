@@ -140,7 +140,9 @@ class Training {
     }
     session_.weights().initialise(options_.seed);
     if (!setup_.model_file.empty()) session_.weights().load(setup_.model_file, false, setup_.fresh);
-    if (!options_.initial_weights.empty()) session_.weights().load(options_.initial_weights, false);
+    if (const std::string& file = options_.initial_weights; !file.empty()) {
+      session_.weights().load(file, false, lacking(file, setup_.fresh));
+    }
     if (!saved) return;
     folder_.truncate_metrics(0);
     // A run that is killed before its first checkpoint resumes from here.

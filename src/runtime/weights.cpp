@@ -53,9 +53,18 @@ void check_finite(const float* values, int64_t count, const std::string& path,
 
 }  // namespace
 
+std::vector<std::string> lacking(const std::string& path, std::vector<std::string> names) {
+  const SafetensorsReader reader(path);
+  std::erase_if(names, [&](const std::string& name) { return reader.has(name); });
+  return names;
+}
+
 WeightStore::WeightStore(const Schedule& schedule, const MemoryPlan& plan, std::byte* arena,
                          int64_t arena_bytes, PageFile* pages)
-    : staging_(arena + plan.persistent_bytes), pages_(pages) {
+    : arena_(arena),
+      changeable_(arena),
+      staging_(arena + plan.persistent_bytes),
+      pages_(pages) {
   ensure(plan.persistent_bytes + staging_bytes(schedule) <= arena_bytes,
          "the arena has no room to bring tensors to a file");
   for (size_t b = 0; b < schedule.buffers.size(); ++b) {
@@ -175,6 +184,7 @@ std::map<std::string, std::string> WeightStore::load(const std::string& path, bo
                                                      const std::vector<std::string>& keep) {
   const SafetensorsReader reader(path);
   for (const Entry& e : entries_) {
+    if (e.place < changeable_) continue;
     if (std::find(keep.begin(), keep.end(), e.buffer->name) != keep.end()) continue;
     if (!to_go_on && (e.optimizer() || e.is_explored)) continue;
     const bool dense = !to_go_on && !reader.has(e.buffer->name + (e.is_index ? "" : kActive));

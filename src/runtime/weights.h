@@ -34,6 +34,10 @@ class WeightStore {
   std::map<std::string, std::string> load(const std::string& path, bool to_go_on,
                                           const std::vector<std::string>& keep = {});
 
+  // From now on `load` leaves what stands in these first bytes of the arena as it is: no step writes
+  // there, and nobody may (Arena::map_constant).
+  void keep_constant(int64_t bytes) { changeable_ = arena_ + bytes; }
+
   // Of sparse weights, where it is noted which of their positions were ever active.
   std::vector<Exploration> exploration() const;
 
@@ -66,8 +70,13 @@ class WeightStore {
   void take_plain(const Entry& entry);
 
   std::vector<Entry> entries_;
+  std::byte* arena_ = nullptr;
+  std::byte* changeable_ = nullptr;  // places below are constant
   std::byte* staging_ = nullptr;
   PageFile* pages_ = nullptr;
 };
+
+// Of these tensors, those that a safetensors file lacks.
+std::vector<std::string> lacking(const std::string& path, std::vector<std::string> names);
 
 }  // namespace thimble
