@@ -174,6 +174,33 @@ TEST(Import, ConstantsWithImagesAreConvolutionsThatDoNotTrain) {
   EXPECT_EQ(got.values.at(got.network.parameters[1].name), std::vector<float>(3, -1.0F));
 }
 
+TEST(Import, ASumWithAConstantAdds) {
+  const std::string head = "g (float[N,2,1,2] x) => (float[N,4] y) {";
+  const std::vector<double> images = {1, 2, 3, 4};
+  for (const char* sum : {"s = Sum (x, c)", "s = Sum (c, x)", "s = Add (x, c)"}) {
+    SCOPED_TRACE(sum);
+    const Imported one = imported_both_ways(
+        model(head + "c = Constant <value_float = 3.0> () " + sum + " y = Flatten (s) }"));
+    EXPECT_EQ(logits(one, images), (std::vector<double>{4, 5, 6, 7}));
+    // 1/8 and 2/8, one for each channel.
+    const Imported each =
+        imported_both_ways(model(head + sum + " y = Flatten (s) }", {{"c", {2, 1, 1}}}));
+    EXPECT_EQ(logits(each, images), (std::vector<double>{1.125, 2.125, 3.25, 4.25}));
+  }
+}
+
+TEST(Import, ASumOfOneIsWhatItIsGiven) {
+  const Imported got = imported_both_ways(
+      model("g (float[N,2,1,2] x) => (float[N,4] y) { s = Sum (x) y = Flatten (s) }"));
+  EXPECT_EQ(ops(got.network), "flatten");
+  EXPECT_EQ(logits(got, {1, 2, 3, 4}), (std::vector<double>{1, 2, 3, 4}));
+}
+
+TEST(Import, ASumOfThreeIsRefused) {
+  expect_user_error([] { imported(nodes("s = Sum (x, x, x) y = Flatten (s)")); },
+                    "has 3 inputs, needed 2");
+}
+
 TEST(Import, ChannelFactorsTrain) {
   const Imported got = imported_both_ways(
       nodes("m = Mul (x, g) s = Add (m, b) y = Flatten (s)", {{"g", {3, 1, 1}}, {"b", {3, 1, 1}}}));
