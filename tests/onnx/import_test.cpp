@@ -246,6 +246,9 @@ TEST(Import, ImagesThatComeChannelsLastAreTurnedBefore) {
             {{"w", {1, 3, 8, 5}}, {"v", {2, 2}}}));
   EXPECT_EQ(got.network.input, "t");
   EXPECT_EQ(got.network.image, (Shape{3, 8, 6}));
+  EXPECT_EQ(got.notes, std::vector<std::string>{
+                           "the input x is (N, H, W, C) in the file; it is now (N, C, H, W) and "
+                           "called t"});
   EXPECT_EQ(ops(got.network), "conv2d reshape flatten linear");
 }
 
@@ -257,6 +260,35 @@ TEST(Import, WeightsBehindImagesFlattenedChannelsLastAreTurned) {
   EXPECT_EQ(ops(got.network), "flatten linear");
   // (h, w, c) 00 01 10 11 becomes (c, h, w).
   EXPECT_EQ(got.values.at("v"), (std::vector<float>{0.125F, 0.375F, 0.25F, 0.5F}));
+}
+
+TEST(Import, OnlyTheReaderBehindTurnedImagesGetsTurnedWeights) {
+  const std::string head = "g (float[N,2,1,2] x) => (float[N,1] y) {";
+  const std::string turned =
+      "u = Transpose <perm = [0,2,3,1]> (x) f = Flatten (u) a = MatMul (f, v) ";
+  // v = 1/8 ... 4/8. Turned, the images are (1, 3, 2, 4).
+  const Imported one = imported_both_ways(
+      model(head + turned + "h = Flatten (x) b = MatMul (h, v) y = Add (a, b) }", {{"v", {4, 1}}}));
+  EXPECT_EQ(logits(one, {1, 2, 3, 4}), std::vector<double>{(29 + 30) / 8.0});
+  ASSERT_EQ(one.network.parameters.size(), 2u);
+  EXPECT_EQ(one.network.parameters[0].name, "v.2");
+  EXPECT_EQ(one.network.parameters[1].name, "v");
+  // Two that ask for the same form go on sharing.
+  const Imported both = imported_both_ways(
+      model(head + turned +
+                "r = Relu (x) w = Transpose <perm = [0,2,3,1]> (r) h = Flatten (w)"
+                " b = MatMul (h, v) y = Add (a, b) }",
+            {{"v", {4, 1}}}));
+  EXPECT_EQ(logits(both, {1, 2, 3, -4}), std::vector<double>{(-3 + 13) / 8.0});
+  EXPECT_EQ(both.network.parameters.size(), 1u);
+}
+
+TEST(Import, AFactorThatIsAddedElsewhereKeepsItsShapeThere) {
+  const Imported got = imported_both_ways(
+      model("g (float[N,2,1,2] x) => (float[N,4] y) { m = Mul (x, g) r = Relu (m) s = Add (r, g)"
+            " y = Flatten (s) }",
+            {{"g", {2, 1, 1}}}));
+  EXPECT_EQ(logits(got, {1, 2, 3, 4}), (std::vector<double>{0.25, 0.375, 1, 1.25}));
 }
 
 TEST(Import, HalfAndDoubleNumbersBecomeFloats) {
