@@ -201,6 +201,14 @@ TEST(Import, ASumOfThreeIsRefused) {
                     "has 3 inputs, needed 2");
 }
 
+TEST(Import, AConstantOfMoreAxesThanTheImagesIsRefused) {
+  expect_user_error(
+      [] {
+        imported(nodes("s = Add (x, c) y = Flatten (s)", {{"c", {1, 1, 3, 1, 1}}}));
+      },
+      "neither one value nor one for each of the channels of (2, 3, 8, 8)");
+}
+
 TEST(Import, ChannelFactorsTrain) {
   const Imported got = imported_both_ways(
       nodes("m = Mul (x, g) s = Add (m, b) y = Flatten (s)", {{"g", {3, 1, 1}}, {"b", {3, 1, 1}}}));
