@@ -11,7 +11,8 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // The values of a constant that has one for each channel of `shape`; empty: it has not.
 std::vector<float> per_channel(const Constant& c, const Shape& shape) {
-  if (c.whole || c.elements() != shape[1] || shape.rank() < 2) return {};
+  if (shape.rank() < 2 || c.whole || c.elements() != shape[1]) return {};
+  if (c.shape.size() > static_cast<size_t>(shape.rank())) return {};
   const size_t behind = static_cast<size_t>(shape.rank()) - 2;  // axes after the channels
   if (c.shape.size() <= behind || c.shape[c.shape.size() - 1 - behind] != shape[1]) return {};
   return c.reals;
@@ -31,7 +32,7 @@ void add_affine(Draft& draft, const NodeView& node, size_t x, double scale, doub
 void with_constant(Draft& draft, const NodeView& node, size_t x) {
   const Shape& shape = activation(draft, node, x);
   const Constant& c = *optional_constant(draft, node, 1 - x);
-  const std::string& op = node.op();
+  const std::string op = node.op() == "Sum" ? "Add" : node.op();
   const bool reversed = x == 1;  // constant - x, constant / x
   accept(op != "Div" || !reversed, "divides by what is computed from the images");
   if (c.elements() == 1 && static_cast<int>(c.shape.size()) <= shape.rank()) {
@@ -42,8 +43,8 @@ void with_constant(Draft& draft, const NodeView& node, size_t x) {
   }
   std::vector<float> values = per_channel(c, shape);
   accept(!values.empty() && !(op == "Sub" && reversed),
-         "computes with a constant that has neither one value nor one for each of the ", shape[1],
-         " channels");
+         "computes with a constant that has neither one value nor one for each of the channels of ",
+         shape);
   if (op == "Sub") std::transform(values.begin(), values.end(), values.begin(), std::negate<>());
   if (op == "Div") {
     std::transform(values.begin(), values.end(), values.begin(), [](float v) { return 1 / v; });
@@ -53,7 +54,7 @@ void with_constant(Draft& draft, const NodeView& node, size_t x) {
   const std::string name = same ? (c.origin.empty() ? tensor : c.origin) : tensor + ".inverse";
   const std::string parameter = draft.parameter(name, std::move(values), {shape[1]}, Role::weight);
   const bool adds = op == "Add" || op == "Sub";
-  draft.add_pseudo(adds ? "?channel_shift" : "?channel_scale", node.name(), op,
+  draft.add_pseudo(adds ? "?channel_shift" : "?channel_scale", node.name(), node.op(),
                    {node.input(x), parameter}, node.output(0), {}, shape);
 }
 
@@ -81,6 +82,12 @@ void convert_binary(Draft& draft, const NodeView& node) {
   }
   throw Refused(str_cat("takes inputs ", a, " and ", b, " of different shapes"),
                 "one value for each channel, (N, C, 1, 1), may be multiplied with (N, C, H, W)");
+}
+
+void convert_sum(Draft& draft, const NodeView& node) {
+  if (node.input_count() != 1) return convert_binary(draft, node);
+  activation(draft, node, 0);
+  draft.alias(node.output(0), node.input(0));
 }
 
 template <const char* op>
@@ -133,7 +140,8 @@ constexpr char kElu[] = "elu";
 }  // namespace
 
 void add_arithmetic_converters(Converters& table) {
-  for (const char* op : {"Add", "Sub", "Mul", "Div", "Sum"}) table[op] = convert_binary;
+  for (const char* op : {"Add", "Sub", "Mul", "Div"}) table[op] = convert_binary;
+  table["Sum"] = convert_sum;
   table["Relu"] = convert_activation<kRelu>;
   table["HardSwish"] = convert_activation<kHardSwish>;
   table["Sigmoid"] = convert_activation<kSigmoid>;

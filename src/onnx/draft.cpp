@@ -47,14 +47,33 @@ std::string Draft::parameter(const std::string& wanted, std::vector<float> numbe
     if (twin.shape == shape && twin.role == role && values[name] == numbers) return name;
     name = str_cat(wanted, '.', copy);
   }
+  return add_parameter(name, std::move(numbers), shape, role);
+}
+
+std::string Draft::add_parameter(const std::string& name, std::vector<float> numbers,
+                                 const Shape& shape, Role role) {
   parameter_index_[name] = parameters.size();
   parameters.push_back({name, shape, role});
   values[name] = std::move(numbers);
   return name;
 }
 
-void Draft::reshape_parameter(const std::string& name, const Shape& shape) {
-  parameters[parameter_index_.at(name)].shape = shape;
+std::string Draft::changed_parameter(const std::string& name, std::vector<float> numbers,
+                                     const Shape& shape, bool shared) {
+  std::vector<std::string>& forms = other_forms_[name];
+  for (const std::string& form : forms) {
+    if (*parameter_shape(form) == shape && values.at(form) == numbers) return form;
+  }
+  NetworkParameter& p = parameters[parameter_index_.at(name)];
+  if (!shared) {
+    p.shape = shape;
+    values[name] = std::move(numbers);
+    return name;
+  }
+  std::string form;
+  for (int copy = 2; form.empty() || values.contains(form); ++copy) form = str_cat(name, '.', copy);
+  forms.push_back(form);
+  return add_parameter(form, std::move(numbers), shape, p.role);
 }
 
 const Shape* Draft::parameter_shape(const std::string& name) const {

@@ -147,6 +147,9 @@ class Importer {
       return;  // named later, with all others
     }
     wanted_[place] = false;
+    draft_.notes.push_back(str_cat(
+        "the input ", network_.input,
+        " is (N, H, W, C) in the file; it is now (N, C, H, W) and called ", turns->output(0)));
     network_.input = turns->output(0);
     draft_.set_shape(network_.input, {kBatch, shape[3], shape[1], shape[2]});
   }

@@ -57,7 +57,10 @@ class Draft {
   // A constant as a parameter of this shape, which has as many elements; a name for it. The same
   // constant in the same role is the same parameter.
   std::string parameter(const std::string& tensor, const Shape& shape, Role role);
-  void reshape_parameter(const std::string& name, const Shape& shape);
+  // The parameter in another form; the name of that. It keeps its own unless others still read the
+  // form that it had, and those that ask for the same form share it.
+  std::string changed_parameter(const std::string& name, std::vector<float> numbers,
+                                const Shape& shape, bool shared);
   const Shape* parameter_shape(const std::string& name) const;  // null: there is none
   // The same for numbers that the file has in another form.
   std::string parameter(const std::string& name, std::vector<float> numbers, const Shape& shape,
@@ -79,7 +82,11 @@ class Draft {
   std::map<std::string, Shape> shapes_;
   std::set<std::string> lost_;
   std::set<std::string> layer_names_;
+  std::string add_parameter(const std::string& name, std::vector<float> numbers, const Shape& shape,
+                            Role role);
+
   std::map<std::string, size_t> parameter_index_;
+  std::map<std::string, std::vector<std::string>> other_forms_;  // of shared parameters
 };
 
 struct Imported {

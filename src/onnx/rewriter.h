@@ -17,6 +17,8 @@ class Rewriter {
   DraftLayer* maker(const DraftLayer& reader, size_t i, const char* op);
   // The same when nobody else reads what it makes.
   DraftLayer* only_for(const DraftLayer& reader, size_t i, const char* op);
+  // Other layers read this tensor or parameter, too.
+  bool is_shared(const std::string& tensor) { return readers_[tensor] > 1; }
   // The layer becomes one of another op.
   void become(DraftLayer& layer, const std::string& op, std::vector<std::string> inputs,
               Attributes attributes = {});

@@ -130,8 +130,14 @@ void join_flatten(Rewriter& r, Layer& at) {
       to[static_cast<size_t>(row * c * area + i)] = from[static_cast<size_t>(source)];
     }
   }
-  r.draft().values[input(at, 1)] = std::move(to);
+  const std::string weight = input(at, 1);
+  const Shape shape = *r.draft().parameter_shape(weight);
+  const std::string own =
+      r.draft().changed_parameter(weight, std::move(to), shape, r.is_shared(weight));
   r.become(*flat, "flatten", {input(*turned)});
+  std::vector<std::string> inputs = at.layer.inputs;
+  inputs[1] = own;
+  r.become(at, "linear", std::move(inputs), at.layer.attributes);
 }
 
 void join_shift(Rewriter& r, Layer& at) {
@@ -187,8 +193,10 @@ void become_depthwise(Rewriter& r, Layer& at) {
     if (shift != 0) inputs.push_back(same_for_all(r, at, ".shift", shift, {c}));
     r.become(at, "conv2d", std::move(inputs), depthwise(c, shift != 0));
   } else if (op == "?channel_scale") {
-    r.draft().reshape_parameter(input(at, 1), weights);
-    r.become(at, "conv2d", {input(at), input(at, 1)}, depthwise(c, false));
+    const std::string factors = input(at, 1);
+    const std::string own = r.draft().changed_parameter(factors, r.draft().values.at(factors),
+                                                        weights, r.is_shared(factors));
+    r.become(at, "conv2d", {input(at), own}, depthwise(c, false));
   } else if (op == "?channel_shift") {
     const std::string ones = same_for_all(r, at, ".scale", 1, weights);
     r.become(at, "conv2d", {input(at), ones, input(at, 1)}, depthwise(c, true));

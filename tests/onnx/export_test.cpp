@@ -1,7 +1,10 @@
 #include <onnx/checker.h>
 
+#include <cmath>
 #include <filesystem>
+#include <random>
 
+#include "base/hash.h"
 #include "models/model.h"
 #include "onnx/convert_files.h"
 #include "onnx/exporter.h"
@@ -74,6 +77,85 @@ TEST(Export, AFloorUnderTheScaleIsPartOfTheScale) {
   from.network.layers[0].attributes.set("scale_floor", 0.5);
   from.values["g"] = {-1, 0, 1};
   EXPECT_EQ(imported(exported(from)).values.at("g"), (std::vector<float>{1.5F, 0.5F, 1.5F}));
+}
+
+// Numbers between these, other ones for each name.
+std::vector<float> drawn(const std::string& name, int64_t count, double low, double high) {
+  std::minstd_rand random(static_cast<unsigned>(hash_of(name)));
+  std::uniform_real_distribution<double> uniform(low, high);
+  std::vector<float> values;
+  for (int64_t i = 0; i < count; ++i) values.push_back(static_cast<float>(uniform(random)));
+  return values;
+}
+
+// A network with numbers that keep the size of what passes through.
+Imported with_numbers(const Network& network) {
+  Imported made{network, {}, {}};
+  for (const NetworkParameter& p : network.parameters) {
+    const int64_t count = p.shape.elements();
+    const bool variance = p.name.ends_with("var");
+    const double bound =
+        std::sqrt(6.0 * static_cast<double>(p.shape[0]) / static_cast<double>(count));
+    made.values[p.name] = drawn(p.name, count, variance ? 0.5 : -bound, variance ? 1.5 : bound);
+  }
+  return made;
+}
+
+TEST(Export, WhatComesBackComputesTheSame) {
+  for (const char* norm : {"batch", "group"}) {
+    for (const char* name : {"lenet", "mobilenet_v2", "resnet18_cifar", "revnet18", "irevnet"}) {
+      SCOPED_TRACE(str_cat(name, " with norm ", norm));
+      ModelOptions o;
+      o.batch = 2;
+      o.height = 32;
+      o.classes = 4;
+      o.width = 0.25;
+      o.norm = norm;
+      o = resolve_options(find_model(name), o);
+      const Imported from = with_numbers(network_of(build_model(name, o), o));
+      const Imported back = imported(exported(from));
+      const int64_t count = 2 * from.network.image.elements();
+      const std::vector<float> images = drawn("images", count, -1, 1);
+      const std::vector<double> pixels(images.begin(), images.end());
+      const std::vector<double> a = logits(from, pixels), b = logits(back, pixels);
+      ASSERT_EQ(a.size(), 8u);
+      ASSERT_EQ(b.size(), a.size());
+      EXPECT_NE(a[0], a[4]);  // the images count
+      for (size_t i = 0; i < a.size(); ++i) {
+        EXPECT_NEAR(a[i], b[i], 1e-5 * std::max(1.0, std::abs(a[i])));
+      }
+    }
+  }
+}
+
+// What ONNX says with several nodes, and what has attributes.
+TEST(Export, LayersThatAreTakenApartComputeTheSame) {
+  const std::string gelu =
+      "r = Constant <value_float = 1.4142135> () one = Constant <value_float = 1.0> ()"
+      " half = Constant <value_float = 0.5> () d = Div (x, r) e = Erf (d) o = Add (e, one)"
+      " m = Mul (x, o) a = Mul (m, half)";
+  for (const std::string& body : {
+           std::string("s = Sigmoid (x) a = Mul (x, s)"),
+           std::string("a = HardSwish (x)"),
+           std::string("a = HardSigmoid <alpha = 0.3, beta = 0.4> (x)"),
+           std::string("a = LeakyRelu <alpha = 0.1> (x)"),
+           std::string("a = Elu <alpha = 0.7> (x)"),
+           std::string("a = Clip <min = 0.0, max = 6.0> (x)"),
+           std::string("a = MaxPool <kernel_shape = [3,3], strides = [2,2], ceil_mode = 1> (x)"),
+           std::string("a = AveragePool <kernel_shape = [3,3], pads = [1,1,1,1]> (x)"),
+           std::string("a = SpaceToDepth <blocksize = 2> (x)"),
+           gelu,
+       }) {
+    SCOPED_TRACE(body);
+    const int64_t opset = body.find("Clip") == 4 ? 9 : body.find("HardSwish") == 4 ? 14 : 13;
+    const Imported from = imported(nodes(body + " y = Flatten (a)", {}, opset));
+    const Imported back = imported(exported(from));
+    const std::vector<float> images = drawn("images", 2 * 3 * 8 * 8, -8, 8);
+    const std::vector<double> pixels(images.begin(), images.end());
+    const std::vector<double> a = logits(from, pixels), b = logits(back, pixels);
+    ASSERT_EQ(a.size(), b.size());
+    for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 1e-5);
+  }
 }
 
 TEST(Export, WorksForModelsOfTheZoo) {

@@ -174,6 +174,41 @@ TEST(Import, ConstantsWithImagesAreConvolutionsThatDoNotTrain) {
   EXPECT_EQ(got.values.at(got.network.parameters[1].name), std::vector<float>(3, -1.0F));
 }
 
+TEST(Import, ASumWithAConstantAdds) {
+  const std::string head = "g (float[N,2,1,2] x) => (float[N,4] y) {";
+  const std::vector<double> images = {1, 2, 3, 4};
+  for (const char* sum : {"s = Sum (x, c)", "s = Sum (c, x)", "s = Add (x, c)"}) {
+    SCOPED_TRACE(sum);
+    const Imported one = imported_both_ways(
+        model(head + "c = Constant <value_float = 3.0> () " + sum + " y = Flatten (s) }"));
+    EXPECT_EQ(logits(one, images), (std::vector<double>{4, 5, 6, 7}));
+    // 1/8 and 2/8, one for each channel.
+    const Imported each =
+        imported_both_ways(model(head + sum + " y = Flatten (s) }", {{"c", {2, 1, 1}}}));
+    EXPECT_EQ(logits(each, images), (std::vector<double>{1.125, 2.125, 3.25, 4.25}));
+  }
+}
+
+TEST(Import, ASumOfOneIsWhatItIsGiven) {
+  const Imported got = imported_both_ways(
+      model("g (float[N,2,1,2] x) => (float[N,4] y) { s = Sum (x) y = Flatten (s) }"));
+  EXPECT_EQ(ops(got.network), "flatten");
+  EXPECT_EQ(logits(got, {1, 2, 3, 4}), (std::vector<double>{1, 2, 3, 4}));
+}
+
+TEST(Import, ASumOfThreeIsRefused) {
+  expect_user_error([] { imported(nodes("s = Sum (x, x, x) y = Flatten (s)")); },
+                    "has 3 inputs, needed 2");
+}
+
+TEST(Import, AConstantOfMoreAxesThanTheImagesIsRefused) {
+  expect_user_error(
+      [] {
+        imported(nodes("s = Add (x, c) y = Flatten (s)", {{"c", {1, 1, 3, 1, 1}}}));
+      },
+      "neither one value nor one for each of the channels of (2, 3, 8, 8)");
+}
+
 TEST(Import, ChannelFactorsTrain) {
   const Imported got = imported_both_ways(
       nodes("m = Mul (x, g) s = Add (m, b) y = Flatten (s)", {{"g", {3, 1, 1}}, {"b", {3, 1, 1}}}));
@@ -219,6 +254,9 @@ TEST(Import, ImagesThatComeChannelsLastAreTurnedBefore) {
             {{"w", {1, 3, 8, 5}}, {"v", {2, 2}}}));
   EXPECT_EQ(got.network.input, "t");
   EXPECT_EQ(got.network.image, (Shape{3, 8, 6}));
+  EXPECT_EQ(got.notes, std::vector<std::string>{
+                           "the input x is (N, H, W, C) in the file; it is now (N, C, H, W) and "
+                           "called t"});
   EXPECT_EQ(ops(got.network), "conv2d reshape flatten linear");
 }
 
@@ -230,6 +268,35 @@ TEST(Import, WeightsBehindImagesFlattenedChannelsLastAreTurned) {
   EXPECT_EQ(ops(got.network), "flatten linear");
   // (h, w, c) 00 01 10 11 becomes (c, h, w).
   EXPECT_EQ(got.values.at("v"), (std::vector<float>{0.125F, 0.375F, 0.25F, 0.5F}));
+}
+
+TEST(Import, OnlyTheReaderBehindTurnedImagesGetsTurnedWeights) {
+  const std::string head = "g (float[N,2,1,2] x) => (float[N,1] y) {";
+  const std::string turned =
+      "u = Transpose <perm = [0,2,3,1]> (x) f = Flatten (u) a = MatMul (f, v) ";
+  // v = 1/8 ... 4/8. Turned, the images are (1, 3, 2, 4).
+  const Imported one = imported_both_ways(
+      model(head + turned + "h = Flatten (x) b = MatMul (h, v) y = Add (a, b) }", {{"v", {4, 1}}}));
+  EXPECT_EQ(logits(one, {1, 2, 3, 4}), std::vector<double>{(29 + 30) / 8.0});
+  ASSERT_EQ(one.network.parameters.size(), 2u);
+  EXPECT_EQ(one.network.parameters[0].name, "v.2");
+  EXPECT_EQ(one.network.parameters[1].name, "v");
+  // Two that ask for the same form go on sharing.
+  const Imported both = imported_both_ways(
+      model(head + turned +
+                "r = Relu (x) w = Transpose <perm = [0,2,3,1]> (r) h = Flatten (w)"
+                " b = MatMul (h, v) y = Add (a, b) }",
+            {{"v", {4, 1}}}));
+  EXPECT_EQ(logits(both, {1, 2, 3, -4}), std::vector<double>{(-3 + 13) / 8.0});
+  EXPECT_EQ(both.network.parameters.size(), 1u);
+}
+
+TEST(Import, AFactorThatIsAddedElsewhereKeepsItsShapeThere) {
+  const Imported got = imported_both_ways(
+      model("g (float[N,2,1,2] x) => (float[N,4] y) { m = Mul (x, g) r = Relu (m) s = Add (r, g)"
+            " y = Flatten (s) }",
+            {{"g", {2, 1, 1}}}));
+  EXPECT_EQ(logits(got, {1, 2, 3, 4}), (std::vector<double>{0.25, 0.375, 1, 1.25}));
 }
 
 TEST(Import, HalfAndDoubleNumbersBecomeFloats) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "onnx/exporter.h"
+#include "support/interpreter.h"
 
 namespace thimble {
 
@@ -64,6 +65,25 @@ Imported imported_both_ways(onnx::ModelProto model) {
     EXPECT_EQ(first.values.at(p.name), second.values.at(p.name)) << p.name;
   }
   return first;
+}
+
+std::vector<double> logits(const Imported& of, const std::vector<double>& images) {
+  ModelOptions o;
+  o.channels = of.network.image[0];
+  o.height = of.network.image[1];
+  o.width_px = of.network.image[2];
+  o.batch = static_cast<int64_t>(images.size()) / of.network.image.elements();
+  o.norm = "frozen";
+  const Graph graph = graph_of(of.network, o);
+  Interpreter<double> run(graph);
+  run.set(graph.find("images"), images);
+  run.set(graph.find("labels"), std::vector<double>(static_cast<size_t>(o.batch)));
+  for (const NetworkParameter& p : of.network.parameters) {
+    const std::vector<float>& values = of.values.at(p.name);
+    run.set(graph.find(p.name), {values.begin(), values.end()});
+  }
+  run.run();
+  return run.get(graph.find("logits"));
 }
 
 }  // namespace thimble

@@ -33,4 +33,7 @@ onnx::ModelProto exported(const Imported& from);
 // Importing gives a valid model, and importing that the same once more.
 Imported imported_both_ways(onnx::ModelProto model);
 
+// What it makes of these images, by the portable kernels in double: (N, classes), flat.
+std::vector<double> logits(const Imported& of, const std::vector<double>& images);
+
 }  // namespace thimble
