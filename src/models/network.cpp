@@ -41,14 +41,14 @@ std::ptrdiff_t maker_of(const Network& network, const std::string& tensor) {
 // activation behind it leaves only a name to tell classes from features.
 bool decides(const Network& network, const NetworkLayer& conv, bool pooled, bool activated) {
   const NetworkParameter* weight = find_parameter(network, conv.inputs[1]);
-  const bool pointwise = weight != nullptr && weight->shape.rank() == 4 &&
-                         weight->shape[2] * weight->shape[3] == 1;
+  const bool pointwise =
+      weight != nullptr && weight->shape.rank() == 4 && weight->shape[2] * weight->shape[3] == 1;
   if (activated) {
     return pointwise && conv.inputs.size() > 2 && network.output.find("feat") == std::string::npos;
   }
   const std::ptrdiff_t before = maker_of(network, conv.inputs[0]);
-  return pooled || (before >= 0 && network.layers[static_cast<size_t>(before)].op ==
-                                       "global_average_pool");
+  return pooled ||
+         (before >= 0 && network.layers[static_cast<size_t>(before)].op == "global_average_pool");
 }
 
 // The layer that decides between the classes; -1: there is none. What follows it only reshapes, or

@@ -36,9 +36,8 @@ std::string mark_of_program() {
   ::stat(program().c_str(), &status);
   char hex[17];
   std::snprintf(hex, sizeof hex, "%016llx",
-                static_cast<unsigned long long>(hash_of(
-                    str_cat(status.st_size, ' ', status.st_mtim.tv_sec, ' ',
-                            status.st_mtim.tv_nsec))));
+                static_cast<unsigned long long>(hash_of(str_cat(
+                    status.st_size, ' ', status.st_mtim.tv_sec, ' ', status.st_mtim.tv_nsec))));
   return hex;
 }
 

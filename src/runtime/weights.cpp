@@ -61,10 +61,7 @@ std::vector<std::string> lacking(const std::string& path, std::vector<std::strin
 
 WeightStore::WeightStore(const Schedule& schedule, const MemoryPlan& plan, std::byte* arena,
                          int64_t arena_bytes, PageFile* pages)
-    : arena_(arena),
-      changeable_(arena),
-      staging_(arena + plan.persistent_bytes),
-      pages_(pages) {
+    : arena_(arena), changeable_(arena), staging_(arena + plan.persistent_bytes), pages_(pages) {
   ensure(plan.persistent_bytes + staging_bytes(schedule) <= arena_bytes,
          "the arena has no room to bring tensors to a file");
   for (size_t b = 0; b < schedule.buffers.size(); ++b) {

@@ -34,8 +34,8 @@ class WeightStore {
   std::map<std::string, std::string> load(const std::string& path, bool to_go_on,
                                           const std::vector<std::string>& keep = {});
 
-  // From now on `load` leaves what stands in these first bytes of the arena as it is: no step writes
-  // there, and nobody may (Arena::map_constant).
+  // From now on `load` leaves what stands in these first bytes of the arena as it is: no step
+  // writes there, and nobody may (Arena::map_constant).
   void keep_constant(int64_t bytes) { changeable_ = arena_ + bytes; }
 
   // Of sparse weights, where it is noted which of their positions were ever active.

@@ -36,6 +36,20 @@ class ModelFile : public testing::Test {
     return str_cat("train --model ", model_, " --input 3x28x28 --batch 8 --threads 1 --data ",
                    dir_ / "data", " --run ", dir_ / run, " ", flags);
   }
+  // More than a page of them is frozen.
+  static Network with_thousand_weights() {
+    Network n = small_network(4);
+    n.parameters.push_back({"wide.weight", {64, 8, 1, 1}, Role::weight, {}});
+    n.parameters.push_back({"narrow.weight", {8, 64, 1, 1}, Role::weight, {}});
+    const auto pointwise = [](const std::string& name, const std::string& from, int64_t out) {
+      return NetworkLayer{
+          "conv2d", name, {from, name + ".weight"}, {name + "_out"}, {{"out_channels", out}}};
+    };
+    const auto pool = n.layers.end() - 3;
+    pool->inputs[0] = "narrow_out";
+    n.layers.insert(pool, {pointwise("wide", "z", 64), pointwise("narrow", "wide_out", 8)});
+    return n;
+  }
   std::vector<float> values_of(const std::string& file, const std::string& tensor, size_t count) {
     std::vector<float> values(count);
     SafetensorsReader(file).read(tensor, values.data(), static_cast<int64_t>(count) * 4);
@@ -44,7 +58,7 @@ class ModelFile : public testing::Test {
 
   const TempDir dir_;
   const std::string model_ = dir_ / "small.thimble";
-  std::vector<float> values_ = std::vector<float>(1024);
+  std::vector<float> values_ = std::vector<float>(4096);
 };
 
 TEST_F(ModelFile, TrainsItsHeadAndLeavesTheRestAsItWas) {
@@ -55,8 +69,10 @@ TEST_F(ModelFile, TrainsItsHeadAndLeavesTheRestAsItWas) {
     const size_t count = frozen == std::string("stem.weight") ? 216 : 8;
     EXPECT_EQ(values_of(trained, frozen, count), values_of(model_, frozen, count)) << frozen;
   }
-  // The bars are of ten classes, the network was of four.
-  EXPECT_NE(values_of(trained, "fc.weight", 80), std::vector<float>(80));
+  // The bars are of ten classes, the network was of four: the head begins anew, and moves.
+  ASSERT_EQ(cli_test::thimble(line("--train head --lr 1e-30", "still")).exit_code, 0);
+  EXPECT_NE(values_of(trained, "fc.weight", 80),
+            values_of(dir_ / "still/model.safetensors", "fc.weight", 80));
 }
 
 TEST_F(ModelFile, TrainsEverythingFromTheFilesWeights) {
@@ -77,6 +93,35 @@ TEST_F(ModelFile, ARunGoesOnAndIsEvaluatedWithoutTheFile) {
   EXPECT_EQ(f.exit_code, 0) << f.err;
 }
 
+// Frozen weights are read-only by then, the best epoch's others come back.
+TEST_F(ModelFile, TheBestEpochOfAHeadIsKept) {
+  write_network(model_, with_thousand_weights(),
+                [&](const std::string&) { return values_.data(); });
+  const std::string flags = "--train head --validation 0.3 --patience 1 --epochs 4 --lr 3";
+  const Finished f = cli_test::thimble(line(flags));
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  EXPECT_EQ(values_of(dir_ / "run/model.safetensors", "fc.weight", 80),
+            values_of(dir_ / "run/best.safetensors", "fc.weight", 80));
+}
+
+TEST_F(ModelFile, ANewRunForgetsTheNetworkOfOneThatWasKilled) {
+  std::filesystem::create_directories(dir_ / "run");
+  std::filesystem::copy_file(model_, dir_ / "run/base.thimble");
+  ASSERT_EQ(cli_test::thimble(str_cat("train --model lenet --batch 8 --threads 1 --data ",
+                                      dir_ / "data", " --run ", dir_ / "run"))
+                .exit_code,
+            0);
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "run/base.thimble"));
+  EXPECT_EQ(cli_test::thimble("eval --run " + (dir_ / "run")).exit_code, 0);
+}
+
+TEST_F(ModelFile, FirstWeightsGoWithANetworkBesideIt) {
+  ASSERT_EQ(cli_test::thimble(line("--train head", "first")).exit_code, 0);
+  const Finished f = cli_test::thimble(
+      line("--classes 10 --train head --init " + (dir_ / "first/model.safetensors"), "second"));
+  EXPECT_EQ(f.exit_code, 0) << f.err;
+}
+
 TEST_F(ModelFile, IsExportedWithTheTrainedWeights) {
   ASSERT_EQ(cli_test::thimble(line("--train head")).exit_code, 0);
   const Finished f =
@@ -85,6 +130,7 @@ TEST_F(ModelFile, IsExportedWithTheTrainedWeights) {
   const Network out = read_network(dir_ / "out.thimble");
   EXPECT_EQ(out.layers.front(), small_network(4).layers.front());
   EXPECT_EQ(classes_of(out), 10);
+  EXPECT_EQ(out.image, (Shape{3, 28, 28})) << "the size that it was trained with";
   EXPECT_EQ(values_of(dir_ / "out.thimble", "fc.weight", 80),
             values_of(dir_ / "run/model.safetensors", "fc.weight", 80));
   ASSERT_EQ(

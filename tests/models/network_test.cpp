@@ -118,6 +118,46 @@ TEST(Network, FeaturesOfPixelsArePooledFirst) {
   EXPECT_EQ(layer_shape(graph_of(headed, small_options(3)), "head.pool"), (Shape{2, 8, 1, 1}));
 }
 
+// SqueezeNet's: a convolution, a ReLU, and the mean over pixels.
+Network ending_in_a_pool(const std::string& output) {
+  Network n = small_network(0);
+  n.layers.resize(n.layers.size() - 2);
+  n.parameters.push_back({"last.weight", {5, 8, 1, 1}});
+  n.parameters.push_back({"last.bias", {5}});
+  n.layers.push_back({"conv2d",
+                      "last",
+                      {"z", "last.weight", "last.bias"},
+                      {"maps"},
+                      {{"out_channels", int64_t{5}}, {"bias", int64_t{1}}}});
+  n.layers.push_back({"relu", "act", {"maps"}, {"active"}, {}});
+  n.layers.push_back({"global_average_pool", "mean", {"active"}, {"mean"}, {}});
+  n.layers.push_back({"flatten", "end", {"mean"}, {output}, {}});
+  n.output = output;
+  return n;
+}
+
+TEST(Network, ClassesMayStandBeforeThePool) {
+  const Network n = ending_in_a_pool("logits");
+  EXPECT_EQ(classes_of(n), 5);
+  EXPECT_EQ(with_classes(n, 5), n);
+  EXPECT_EQ(parameter(with_classes(n, 3), "last.weight").shape, (Shape{3, 8, 1, 1}));
+  EXPECT_EQ(layer_shape(graph_of(with_classes(n, 3), small_options(3)), "logits"), (Shape{2, 3}));
+  // Features, by their name: a head behind them has a name of its own.
+  EXPECT_EQ(classes_of(ending_in_a_pool("features")), 0);
+  Network named = small_network(0);
+  named.layers.back().outputs[0] = named.output = "logits";
+  EXPECT_EQ(with_classes(named, 3).output, "logits_");
+}
+
+TEST(Network, LayersMayBeCalledAsWhatTheLoopLooksFor) {
+  Network n = small_network(5);
+  n.layers[0].name = "labels";
+  n.layers[1].name = "logits";
+  const Graph graph = graph_of(n, small_options(5));
+  EXPECT_EQ(layer_shape(graph, "labels"), (Shape{2}));
+  EXPECT_EQ(layer_shape(graph, "logits"), (Shape{2, 5}));
+}
+
 TEST(Network, SaysWhichLayerDoesNotTakeWhatItIsGiven) {
   ModelOptions o = small_options(5);
   o.height = o.width_px = 1;

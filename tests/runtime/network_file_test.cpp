@@ -69,6 +69,12 @@ TEST(NetworkFile, SaysWhatIsBroken) {
   layer(R"({"op": "elu", "name": "e", "inputs": ["i"], "outputs": ["o"],
             "attributes": {"alpha": "x"}})");
   expect_user_error([&] { read_network(path); }, "n.thimble: its layers are broken: ");
+  layer(R"({"op": "linear", "name": "l", "inputs": ["i"], "outputs": ["o"], "attributes": {}})");
+  expect_user_error([&] { read_network(path); }, "layer l lacks its input 'weights'");
+  layer(R"({"op": "flatten", "name": "f", "inputs": ["o"], "outputs": ["o"], "attributes": {}})");
+  expect_user_error([&] { read_network(path); }, "layer f reads o, which nothing makes before it");
+  layer(R"({"op": "relu", "name": "r", "inputs": ["i"], "outputs": ["p"], "attributes": {}})");
+  expect_user_error([&] { read_network(path); }, "nothing makes its output o");
 }
 
 }  // namespace
