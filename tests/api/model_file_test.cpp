@@ -22,7 +22,11 @@ class ModelFile : public testing::Test {
  protected:
   ModelFile() {
     runtime_test::write_bars(dir_ / "data", 64, 20);
-    write_network(model_, small_network(4), [&](const std::string& name) {
+    write(small_network(4));
+  }
+
+  void write(const Network& network) {
+    write_network(model_, network, [&](const std::string& name) {
       // Statistics and scales are positive.
       const bool scale = name.ends_with("var") || name.ends_with("norm.weight");
       for (size_t i = 0; i < values_.size(); ++i) {
