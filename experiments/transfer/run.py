@@ -56,7 +56,7 @@ def train(way, model, args, seed, folder):
     unbounded = answer([THIMBLE, "plan", *what])
     report = answer(command)
     return {"way": way, "seed": seed, "model": pathlib.Path(model).name, "epochs": args.epochs,
-            "threads": args.threads, "command": command[1:], "accuracy": report["accuracy"],
+            "threads": args.threads, "command": [pathlib.Path(word).name for word in command[1:]], "accuracy": report["accuracy"],
             "peak_bytes": report["peak_rss_bytes"], "planned_bytes": report["process_bytes"],
             "arena_bytes": report["arena_bytes"],
             "activation_bytes": activation_bytes(report),

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "models/small_network.h"
 #include "runtime/fixtures.h"
@@ -16,6 +17,7 @@ namespace {
 
 using cli_test::Finished;
 using data_test::read_file;
+using nlohmann::json;
 using runtime_test::TempDir;
 
 class ModelFile : public testing::Test {
@@ -156,6 +158,17 @@ TEST_F(ModelFile, FrozenLayersSaveNothing) {
   EXPECT_EQ(head.parameters, 4 * 8 + 4);
   EXPECT_EQ(head.by_category[3], 0) << "saved";
   EXPECT_LT(head.arena_bytes, whole.arena_bytes * 3 / 4);
+}
+
+TEST_F(ModelFile, TrainingTheHeadTakesWhatInferenceTakesAndTheHeadsOwn) {
+  ASSERT_EQ(cli_test::thimble(line("--train head --input 3x64x64")).exit_code, 0);
+  const json plan = json::parse(cli_test::text_of(dir_ / "run/plan.json"));
+  const Finished f = cli_test::thimble("eval --json --threads 1 --run " + (dir_ / "run"));
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  const int64_t inference = json::parse(f.out)["arena_bytes"].get<int64_t>();
+  const int64_t momentum = plan["by_category"]["optimizer"].get<int64_t>();
+  constexpr int64_t kRounding = 512;  // the learning rate and the step counter, whole cache lines
+  EXPECT_LE(plan["arena_bytes"].get<int64_t>(), inference + momentum + kRounding);
 }
 
 TEST_F(ModelFile, SaysWhatItCannotTake) {

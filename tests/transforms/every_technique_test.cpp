@@ -57,11 +57,14 @@ std::string check_transform(const Setting& setting, const Graph& forward) {
   PlanRequest request;
   request.forward = forward;
   request.optimizer = {"sgd", {{"momentum", 0.9}}};
-  const Graph from = *keeping_graph(request, {}).graph;
+  PlanRequest without = request;
+  if (setting.technique->free) without.without = {setting.technique->name};
+  const Graph from = *keeping_graph(without, {}).graph;
   const Rewrite rewritten = training_graph(request, {1, {setting}});
   if (!rewritten.graph) return rewritten.refusal;
   const Graph& to = *rewritten.graph;
   verify(to);
+  if (to == from) return "";  // there was nothing to do
   const Promise promise = setting.technique->promise(forward);
   const bool sums = setting.technique->name == "invert" &&
                     std::any_of(forward.nodes.begin(), forward.nodes.end(),
