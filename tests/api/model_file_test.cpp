@@ -101,9 +101,8 @@ TEST_F(ModelFile, ARunGoesOnAndIsEvaluatedWithoutTheFile) {
 
 // Frozen weights are read-only by then, the best epoch's others come back.
 TEST_F(ModelFile, TheBestEpochOfAHeadIsKept) {
-  write_network(model_, with_thousand_weights(),
-                [&](const std::string&) { return values_.data(); });
-  const std::string flags = "--train head --validation 0.3 --patience 1 --epochs 4 --lr 3";
+  write(with_thousand_weights());
+  const std::string flags = "--train head --validation 0.3 --patience 1 --epochs 4";
   const Finished f = cli_test::thimble(line(flags));
   ASSERT_EQ(f.exit_code, 0) << f.err;
   EXPECT_EQ(values_of(dir_ / "run/model.safetensors", "fc.weight", 80),
