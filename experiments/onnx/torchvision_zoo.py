@@ -102,7 +102,7 @@ def report_of(name):
             net = network.Network(path)
         except network.Failed as e:
             lines = str(e).split("\n")
-            return {"name": name, "refused": len(lines) - 1, "first": lines[:3]}
+            return {"name": name, "refused": len(lines) - 1, "first": lines[1:3]}
     rng = np.random.default_rng(1)
     images = rng.standard_normal((STEPS, BATCH, 3, size, size)).astype("float32")
     labels = rng.integers(0, CLASSES, (STEPS, BATCH))
