@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/whole_io.h"
 
 namespace thimble {
 namespace {
@@ -77,13 +78,7 @@ AsideFile::~AsideFile() {
 }
 
 void AsideFile::write(const void* bytes, int64_t count) {
-  const auto* next = static_cast<const char*>(bytes);
-  while (count > 0) {
-    const ssize_t put = retried([&] { return ::write(fd_, next, static_cast<size_t>(count)); });
-    if (put < 0) fail();
-    next += put;
-    count -= put;
-  }
+  if (!write_all(fd_, bytes, count)) fail();
 }
 
 void AsideFile::commit() {

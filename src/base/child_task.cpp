@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/whole_io.h"
 
 namespace thimble {
 namespace {
@@ -35,29 +36,6 @@ std::string outcome(const std::function<std::string()>& work) {
     return kBug + std::string(error.what());
   } catch (const std::exception& error) {
     return kOtherError + std::string(error.what());
-  }
-}
-
-// Whether all of it was written.
-bool send(int file, const std::string& text) {
-  size_t sent = 0;
-  while (sent < text.size()) {
-    const ssize_t put = ::write(file, text.data() + sent, text.size() - sent);
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return false;
-    sent += static_cast<size_t>(put);
-  }
-  return true;
-}
-
-std::string receive(int file) {
-  std::string text;
-  char piece[4096];
-  for (;;) {
-    const ssize_t got = ::read(file, piece, sizeof piece);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return text;
-    text.append(piece, static_cast<size_t>(got));
   }
 }
 
@@ -95,7 +73,8 @@ ChildTask::ChildTask(const std::function<std::string()>& work) {
     follow(parent);
     ::close(ends[0]);
     // Not `exit`: what the parent has open and registered is the parent's.
-    ::_exit(send(ends[1], outcome(work)) ? 0 : 1);
+    const std::string text = outcome(work);
+    ::_exit(write_all(ends[1], text.data(), static_cast<int64_t>(text.size())) ? 0 : 1);
   }
   const int reason = errno;
   ::close(ends[1]);
@@ -114,7 +93,7 @@ ChildTask::~ChildTask() {
 
 std::string ChildTask::result() {
   ensure(pid_ > 0, "a child's result is asked for twice");
-  const std::string text = receive(pipe_);
+  const std::string text = read_to_end(pipe_);
   ::close(std::exchange(pipe_, -1));
   const int status = waited_for(std::exchange(pid_, -1));
   if (WIFSIGNALED(status)) {

@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <string>
 #include <string_view>
 
 namespace thimble {
@@ -19,6 +21,13 @@ class Hash {
  private:
   uint64_t value_ = 0xcbf29ce484222325u;
 };
+
+// Sixteen digits: fit for names of files.
+inline std::string hex_of(uint64_t hash) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
+  return text;
+}
 
 inline uint64_t hash_of(std::string_view text) {
   Hash hash;

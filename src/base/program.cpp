@@ -7,24 +7,14 @@
 
 #include <cerrno>
 
+#include "base/whole_io.h"
+
 extern char** environ;
 
 namespace thimble {
 namespace {
 
 constexpr size_t kMostErrors = 64 * 1024;
-
-std::string read_end(int file) {
-  std::string text;
-  char piece[4096];
-  for (;;) {
-    const ssize_t got = ::read(file, piece, sizeof piece);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return text;
-    text.append(piece, static_cast<size_t>(got));
-    if (text.size() > 2 * kMostErrors) text.erase(0, text.size() - kMostErrors);
-  }
-}
 
 int wait_for(pid_t child) {
   int status = 0;
@@ -51,7 +41,7 @@ ProgramResult run_program(const std::vector<std::string>& arguments) {
   ProgramResult result;
   if (failed == 0) {
     result.started = true;
-    result.errors = read_end(pipe[0]);
+    result.errors = read_to_end(pipe[0], kMostErrors);
     result.exit_code = wait_for(child);
   }
   ::close(pipe[0]);

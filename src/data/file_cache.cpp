@@ -3,9 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -59,9 +57,7 @@ std::string name_of_copy(const std::string& path) {
   require(S_ISREG(status.st_mode), path, ": not a regular file");
   const std::string key = str_cat(fs::canonical(path).string(), '\n', status.st_size, '\n',
                                   status.st_mtim.tv_sec, '.', status.st_mtim.tv_nsec);
-  std::array<char, 17> hex;
-  std::snprintf(hex.data(), hex.size(), "%016llx", static_cast<unsigned long long>(hash_of(key)));
-  return str_cat(fs::path(path).stem().string(), "-", hex.data());
+  return str_cat(fs::path(path).stem().string(), "-", hex_of(hash_of(key)));
 }
 
 }  // namespace

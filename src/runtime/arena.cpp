@@ -3,28 +3,17 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
 
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/unnamed_file.h"
+#include "base/whole_io.h"
 
 namespace thimble {
 namespace {
 
 constexpr int64_t kPageBytes = 4096;
-
-bool write_all(int file, const std::byte* from, int64_t bytes) {
-  while (bytes > 0) {
-    const ssize_t put = ::write(file, from, static_cast<size_t>(bytes));
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) return false;
-    from += put;
-    bytes -= put;
-  }
-  return true;
-}
 
 }  // namespace
 

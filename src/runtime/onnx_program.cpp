@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
@@ -34,11 +33,8 @@ std::string program() {
 std::string mark_of_program() {
   struct stat status = {};
   ::stat(program().c_str(), &status);
-  char hex[17];
-  std::snprintf(hex, sizeof hex, "%016llx",
-                static_cast<unsigned long long>(hash_of(str_cat(
-                    status.st_size, ' ', status.st_mtim.tv_sec, ' ', status.st_mtim.tv_nsec))));
-  return hex;
+  return hex_of(
+      hash_of(str_cat(status.st_size, ' ', status.st_mtim.tv_sec, ' ', status.st_mtim.tv_nsec)));
 }
 
 // What it said, without its name before it and the end of the line.

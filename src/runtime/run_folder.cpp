@@ -11,6 +11,7 @@
 
 #include "base/aside_file.h"
 #include "base/error.h"
+#include "base/whole_io.h"
 #include "runtime/copy_whole.h"
 #include "runtime/options_file.h"
 
@@ -123,17 +124,10 @@ void RunFolder::append_metrics(const StepMetrics& metrics) {
   const std::string line = metrics_line(metrics);
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   require(fd >= 0, path, ": cannot write: ", std::strerror(errno));
-  ssize_t put = 0;
-  size_t done = 0;
-  while (done < line.size()) {
-    put = ::write(fd, line.data() + done, line.size() - done);
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) break;
-    done += static_cast<size_t>(put);
-  }
+  const bool whole = write_all(fd, line.data(), static_cast<int64_t>(line.size()));
   const int reason = errno;
   ::close(fd);
-  require(done == line.size(), path, ": cannot write: ", std::strerror(reason));
+  require(whole, path, ": cannot write: ", std::strerror(reason));
 }
 
 void RunFolder::truncate_metrics(int64_t last_step) {

@@ -9,6 +9,7 @@
 #include "base/process_memory.h"
 #include "runtime/best_epoch.h"
 #include "runtime/learning_rate.h"
+#include "runtime/metadata.h"
 #include "runtime/run_folder.h"
 #include "runtime/session.h"
 
@@ -54,9 +55,12 @@ struct Position {
   bool untested = false;  // the epoch's steps are done, but not its evaluation
 
   std::map<std::string, std::string> metadata() const {
-    return {{"format", "thimble-checkpoint"}, {"step", std::to_string(step)},
-            {"epoch_loss", hex(epoch_loss)},  {"skipped", std::to_string(skipped)},
-            {"seconds", fixed(seconds)},      {"untested", untested ? "1" : "0"}};
+    return {{"format", "thimble-checkpoint"},
+            {"step", std::to_string(step)},
+            {"epoch_loss", exact_text(epoch_loss)},
+            {"skipped", std::to_string(skipped)},
+            {"seconds", fixed(seconds)},
+            {"untested", untested ? "1" : "0"}};
   }
   static Position of(const std::map<std::string, std::string>& metadata, const std::string& path) {
     const auto get = [&](const char* name) {
@@ -65,14 +69,7 @@ struct Position {
               name);
       return it->second;
     };
-    const auto number = [&](const char* name) {
-      char* end = nullptr;
-      const std::string text = get(name);
-      const double value = std::strtod(text.c_str(), &end);
-      require(!text.empty() && *end == '\0' && value >= 0 && value < 0x1p53, path, ": its ", name,
-              " is '", text, "', needs a number");
-      return value;
-    };
+    const auto number = [&](const char* name) { return metadata_number(get(name), name, path); };
     return {static_cast<int64_t>(number("step")), number("epoch_loss"),
             static_cast<int64_t>(number("skipped")), number("seconds"),
             metadata.contains("untested") && metadata.at("untested") == "1"};
@@ -81,11 +78,6 @@ struct Position {
   static std::string fixed(double value) {
     char text[40];
     std::snprintf(text, sizeof text, "%017.6f", value);
-    return text;
-  }
-  static std::string hex(double value) {
-    char text[40];
-    std::snprintf(text, sizeof text, "%a", value);  // exact
     return text;
   }
 };

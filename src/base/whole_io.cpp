@@ -1,0 +1,33 @@
+#include "base/whole_io.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace thimble {
+
+bool write_all(int file, const void* bytes, int64_t count) {
+  const auto* next = static_cast<const char*>(bytes);
+  while (count > 0) {
+    const ssize_t put = ::write(file, next, static_cast<size_t>(count));
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) return false;
+    next += put;
+    count -= put;
+  }
+  return true;
+}
+
+std::string read_to_end(int file, size_t most) {
+  std::string text;
+  char piece[4096];
+  for (;;) {
+    const ssize_t got = ::read(file, piece, sizeof piece);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return text;
+    text.append(piece, static_cast<size_t>(got));
+    if (text.size() > 2 * most) text.erase(0, text.size() - most);
+  }
+}
+
+}  // namespace thimble

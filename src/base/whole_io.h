@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+
+namespace thimble {
+
+// Writes all of it; false with errno when the system takes no more.
+bool write_all(int file, const void* bytes, int64_t count);
+
+// What comes until the end, or until it cannot be read; of more than `most` bytes the last ones, at
+// least so many.
+std::string read_to_end(int file, size_t most = std::numeric_limits<size_t>::max() / 2);
+
+}  // namespace thimble
