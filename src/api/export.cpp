@@ -49,11 +49,9 @@ void write_run(const RunFolder& folder, const std::string& to) {
   for (NetworkParameter& p : network.parameters) p.fresh = false;
   const SafetensorsReader weights(folder.model_file());
   std::vector<float> values;
-  write_network(to, network, [&](const std::string& name) {
-    for (const NetworkParameter& p : network.parameters) {
-      if (p.name == name) values.resize(static_cast<size_t>(p.shape.elements()));
-    }
-    weights.read(name, values.data(), static_cast<int64_t>(values.size() * sizeof(float)));
+  write_network(to, network, [&](const NetworkParameter& p) {
+    values.resize(static_cast<size_t>(p.shape.elements()));
+    weights.read(p.name, values.data(), static_cast<int64_t>(values.size() * sizeof(float)));
     return values.data();
   });
 }

@@ -181,11 +181,11 @@ void write_pruned(const std::string& to, const std::string& weights, const Netwo
   for (NetworkParameter& p : smaller.parameters) p.fresh = false;
   const SafetensorsReader file(weights);
   std::vector<float> values;
-  write_network(to, smaller, [&](const std::string& name) {
+  write_network(to, smaller, [&](const NetworkParameter& left) {
     const auto it = std::find_if(network.parameters.begin(), network.parameters.end(),
-                                 [&](const NetworkParameter& p) { return p.name == name; });
+                                 [&](const NetworkParameter& p) { return p.name == left.name; });
     values.resize(static_cast<size_t>(it->shape.elements()));
-    file.read(name, values.data(), static_cast<int64_t>(values.size() * sizeof(float)));
+    file.read(left.name, values.data(), static_cast<int64_t>(values.size() * sizeof(float)));
     values = pruned_values(*it, std::move(values), prunings);
     return values.data();
   });

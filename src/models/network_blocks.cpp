@@ -5,15 +5,13 @@
 #include <optional>
 #include <set>
 
+#include "models/activation_op.h"
+
 namespace thimble {
 namespace {
 
 bool is_one_of(const std::string& op, std::initializer_list<const char*> ops) {
   return std::find(ops.begin(), ops.end(), op) != ops.end();
-}
-bool is_activation(const std::string& op) {
-  return is_one_of(op, {"relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid",
-                        "hard_swish", "hard_sigmoid"});
 }
 bool is_norm(const std::string& op) { return is_one_of(op, {"batch_norm", "group_norm"}); }
 

@@ -26,7 +26,7 @@ std::vector<std::string> import_file(const std::string& onnx_path,
                                      const std::string& network_path) {
   const Imported made = import_at(onnx_path);
   write_network(network_path, made.network,
-                [&](const std::string& name) { return made.values.at(name).data(); });
+                [&](const NetworkParameter& p) { return made.values.at(p.name).data(); });
   return made.notes;
 }
 

@@ -149,7 +149,7 @@ Network network_in(const json& root, const SafetensorsReader& file) {
 }  // namespace
 
 void write_network(const std::string& path, const Network& network,
-                   const std::function<const float*(const std::string& name)>& values) {
+                   const std::function<const float*(const NetworkParameter&)>& values) {
   std::vector<TensorEntry> entries;
   for (const NetworkParameter& p : network.parameters) {
     ensure(!p.fresh, p.name, " has no values to write");
@@ -163,7 +163,7 @@ void write_network(const std::string& path, const Network& network,
   }
   SafetensorsWriter writer(path, entries, {{"format", "thimble-network"}, {kKey, text}});
   for (size_t i = 0; i < entries.size(); ++i) {
-    writer.write(values(entries[i].name), entries[i].bytes);
+    writer.write(values(network.parameters[i]), entries[i].bytes);
   }
   writer.finish();
 }

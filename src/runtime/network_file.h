@@ -11,10 +11,10 @@ namespace thimble {
 // read, whose metadata hold the layers as JSON under "thimble.network".
 inline constexpr const char* kNetworkSuffix = ".thimble";
 
-// `values(name)` gives each parameter's numbers, in the order of `network.parameters`, which holds
+// `values` gives each parameter's numbers, in the order of `network.parameters`, which holds
 // none that is fresh. Written aside and renamed.
 void write_network(const std::string& path, const Network& network,
-                   const std::function<const float*(const std::string& name)>& values);
+                   const std::function<const float*(const NetworkParameter&)>& values);
 
 // Reads the layers, not the weights. Throws UserError when the file is none of these, is broken, or
 // needs an op that this thimble does not have.

@@ -17,8 +17,8 @@ TrainOptions options_in(const TempDir& dir, const std::string& trained) {
   options.model.batch = 4;
   options.model.train = trained;
   options.threads = 1;
-  write_network(options.model.name, network, [weights = drawn(network)](const std::string& name) {
-    return weights.at(name).data();
+  write_network(options.model.name, network, [weights = drawn(network)](const NetworkParameter& p) {
+    return weights.at(p.name).data();
   });
   return options;
 }

@@ -28,9 +28,9 @@ class ModelFile : public testing::Test {
   }
 
   void write(const Network& network) {
-    write_network(model_, network, [&](const std::string& name) {
+    write_network(model_, network, [&](const NetworkParameter& p) {
       // Statistics and scales are positive.
-      const bool scale = name.ends_with("var") || name.ends_with("norm.weight");
+      const bool scale = p.name.ends_with("var") || p.name.ends_with("norm.weight");
       for (size_t i = 0; i < values_.size(); ++i) {
         values_[i] = scale ? 1.0f : 0.05f * static_cast<float>(i % 13) - 0.31f;
       }

@@ -35,7 +35,7 @@ class PruneFile : public testing::Test {
   }
   void write() {
     write_network(options_.model.name, network_,
-                  [&](const std::string& name) { return weights_.at(name).data(); });
+                  [&](const NetworkParameter& p) { return weights_.at(p.name).data(); });
   }
   // Those channels of block b are zero behind both of its norms.
   void silence(const std::set<size_t>& channels) {
@@ -134,9 +134,10 @@ TEST_F(PruneFile, RefusesWhatItCannotDo) {
 TEST_F(PruneFile, SaysThatANetworkHasNoBlocks) {
   WrittenNetwork w("plain", {1, 28, 28});
   w.classify(w.conv("second", w.conv("first", w.network.input, 4, 3), 4, 3), 10);
-  write_network(options_.model.name, w.network, [weights = drawn(w.network)](const std::string& n) {
-    return weights.at(n).data();
-  });
+  write_network(options_.model.name, w.network,
+                [weights = drawn(w.network)](const NetworkParameter& p) {
+                  return weights.at(p.name).data();
+                });
   expect_user_error([&] { prune(options_, choice_); },
                     "plain has no blocks (residual, inverted, separable or joined) whose hidden "
                     "channels could be removed");

@@ -13,9 +13,9 @@ TEST(CliPrune, WritesASmallerNetworkAndSaysWhatIsLeft) {
   const TempDir dir;
   runtime_test::write_bars(dir / "data", 40, 10);
   const Network network = hidden_network({1, 28, 28});
-  write_network(dir / "net.thimble", network, [weights = drawn(network)](const std::string& name) {
-    return weights.at(name).data();
-  });
+  write_network(
+      dir / "net.thimble", network,
+      [weights = drawn(network)](const NetworkParameter& p) { return weights.at(p.name).data(); });
   const std::string line = "prune --model '" + dir / "net.thimble" + "' --data '" + dir / "data" +
                            "' --batch 8 --threads 1 --train head --blocks b --to 7840 -o '" +
                            dir / "small.thimble" + "'";

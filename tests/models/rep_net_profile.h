@@ -34,12 +34,7 @@ inline bool is_head_or_side(const std::string& name) {
 // quarter of the picture's sides, where the released one takes the mean of 2x2 of these once more.
 inline Network paper_network(int64_t classes) {
   const Network backbone = written_mobilenet_v2(classes).network;
-  Network network = with_rep_net(backbone, backbone.image);
-  std::erase_if(network.layers, [](const auto& l) { return l.name == "side.block2.pool"; });
-  for (NetworkLayer& layer : network.layers) {
-    if (layer.inputs[0] == "side.block2.pool") layer.inputs[0] = "side.block2.image";
-  }
-  return network;
+  return with_rep_net(backbone, backbone.image, true);
 }
 
 inline std::vector<LayerGroup> groups_of_backbone() {

@@ -15,7 +15,7 @@ using data_test::TempDir;
 // Ones everywhere.
 void write(const std::string& path, const Network& network) {
   const std::vector<float> ones(4096, 1.0f);
-  write_network(path, network, [&](const std::string&) { return ones.data(); });
+  write_network(path, network, [&](const NetworkParameter&) { return ones.data(); });
 }
 
 Network without_inits(Network n) {

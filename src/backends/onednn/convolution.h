@@ -20,6 +20,7 @@ dnnl::convolution_backward_data::primitive_desc backward_data_desc(const Context
 dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(
     const Context& c, const Desc& src, const Dims& weights, const Desc& bias, const Desc& diff_dst);
 Desc bias_desc(int64_t channels);
+inline int64_t bytes_of(const Desc& desc) { return static_cast<int64_t>(desc.get_size()); }
 
 // A convolution of several groups whose channels fill no blocks, for which oneDNN has no fast way:
 // the groups one after the other, each a convolution of its own on maps that are brought into

@@ -7,8 +7,6 @@ namespace {
 using DataType = dnnl::memory::data_type;
 using Tag = dnnl::memory::format_tag;
 
-int64_t bytes_of(const Desc& desc) { return static_cast<int64_t>(desc.get_size()); }
-
 // A map of which each group has its share of the channels.
 struct Map {
   Shape whole;

@@ -61,8 +61,6 @@ Slices slices_of(const Shape& made) {
   return {count};
 }
 
-int64_t bytes_of(const Desc& desc) { return static_cast<int64_t>(desc.get_size()); }
-
 PrimitiveKernel::Sum sum_of(const Context& c, Slices slices, int moving, Source made,
                             size_t addend) {
   return {slices.count,  {moving},  made,
