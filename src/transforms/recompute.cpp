@@ -5,6 +5,7 @@
 
 #include "ops/core/builder.h"
 #include "transforms/core/again.h"
+#include "transforms/core/late_runs.h"
 #include "transforms/core/technique.h"
 
 namespace thimble {
@@ -304,7 +305,7 @@ std::vector<bool> droppable_tensors(const Graph& training) {
 }
 
 Runs runs_of(const Graph& training, const RecomputePlan& plan) {
-  return plan.runs.empty() ? Unroller(training, plan).run() : plan.runs;
+  return plan.runs.empty() ? late_runs(training, Unroller(training, plan).run()) : plan.runs;
 }
 
 Graph recompute(const Graph& training, const Runs& runs) { return Rewriter(training).run(runs); }

@@ -61,7 +61,8 @@ std::vector<int32_t> forward_nodes(const Graph& graph);
 Graph recompute(const Graph& training, const Runs& runs);
 Graph recompute(const Graph& training, const RecomputePlan& plan);
 
-// The plan, node by node.
+// The plan, node by node; what runs again waits for its first reader where that costs nothing
+// (core/late_runs.h).
 Runs runs_of(const Graph& training, const RecomputePlan& plan);
 
 }  // namespace thimble
