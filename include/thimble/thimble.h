@@ -39,7 +39,8 @@ struct ModelChoice {
   double label_smoothing = 0;
   std::map<std::string, std::string> variants = {};  // a model's own options
   // What is trained: "all", or a list of head, last:K, bias, norm, side and patterns of tensors'
-  // names ("block1?.*"), with commas between. The rest is frozen.
+  // names ("block1?.*"), with commas between; with channels behind, "block1?.*[0:8]" or "[1/4]",
+  // those of each tensor. The rest is frozen.
   std::string train = "all";
   std::string side = "none";  // beside the model: none | rep-net | rep-net-wide | tinytl
 };

@@ -28,7 +28,7 @@ int64_t parameters_of(const Graph& forward, const std::string& layer) {
     if (node.name != layer) continue;
     for (TensorId t : node.inputs) {
       if (t != kNoTensor && forward.tensor(t).trainable) {
-        parameters += forward.tensor(t).shape.elements();
+        parameters += trained_shape(forward.tensor(t)).elements();
       }
     }
   }

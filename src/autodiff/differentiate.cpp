@@ -1,6 +1,7 @@
 #include "autodiff/differentiate.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "autodiff/class_weights.h"
 #include "ops/core/as_evaluated.h"
@@ -25,6 +26,37 @@ std::vector<bool> needs_gradient(const Graph& graph, const std::vector<TensorId>
     }
   }
   return needs;
+}
+
+// Forward nodes that gradients asked for go in front of the node that they belong to.
+void place_forward_nodes(Graph& graph, size_t forward_count) {
+  std::vector<std::vector<Node>> in_front(forward_count);
+  std::vector<Node> nodes, backward;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    Node& node = graph.nodes[i];
+    if (i < forward_count) continue;
+    if (node.phase != Phase::forward) {
+      backward.push_back(std::move(node));
+      continue;
+    }
+    const Node& reader = graph.nodes[at(node.gradient_of)];
+    node.region = reader.region;
+    node.band = reader.band;
+    std::vector<Node>& before = in_front[at(node.gradient_of)];
+    node.gradient_of = -1;
+    before.push_back(std::move(node));
+  }
+  std::vector<int32_t> place(forward_count);
+  for (size_t n = 0; n < forward_count; ++n) {
+    std::move(in_front[n].begin(), in_front[n].end(), std::back_inserter(nodes));
+    place[n] = static_cast<int32_t>(nodes.size());
+    nodes.push_back(std::move(graph.nodes[n]));
+  }
+  for (Node& node : backward) {
+    node.gradient_of = place[at(node.gradient_of)];
+    nodes.push_back(std::move(node));
+  }
+  graph.nodes = std::move(nodes);
 }
 
 }  // namespace
@@ -79,6 +111,7 @@ Differentiated differentiate(const Graph& forward, const std::vector<TensorId>& 
       graph.nodes[i].gradient_of = static_cast<int32_t>(n);
     }
   }
+  place_forward_nodes(graph, forward.nodes.size());
   Differentiated result{std::move(graph), std::vector<TensorId>(forward.tensors.size(), kNoTensor)};
   for (size_t t = 0; t < forward.tensors.size(); ++t) {
     const bool asked = forward.tensors[t].trainable ||
@@ -121,15 +154,22 @@ Graph add_optimizer(Differentiated differentiated, const OptimizerSpec& optimize
     const auto weight = static_cast<TensorId>(t);
     const TensorId diff = differentiated.diffs[t];
     if (diff == kNoTensor || !graph.tensor(weight).trainable) continue;
-    std::vector<TensorId> inputs = {weight, diff, lr, counter};
-    const Shape shape = graph.tensor(weight).shape;
-    const std::string name = graph.tensor(weight).name;
+    const Tensor trained = graph.tensor(weight);
+    const bool whole = trained.trained_part.is_whole();
+    const Attributes part = whole ? Attributes{} : attributes_of(trained.trained_part);
+    const std::string& name = trained.name;
+    const Shape shape = trained_shape(trained);
+    const TensorId updated =
+        whole ? weight
+              : append_node(graph, Phase::update, "read_channels", name, {weight}, part)[0];
+    std::vector<TensorId> inputs = {updated, diff, lr, counter};
     for (const Parameter& p : def.parameters({full, {shape, shape, {1}, {4}}})) {
       inputs.resize(std::max(inputs.size(), p.input + 1), kNoTensor);
       inputs[p.input] = graph.add_tensor({str_cat("optimizer.", p.suffix, ".", name), p.shape,
                                           ElementType::f32, p.role, p.init, false});
     }
     append_node(graph, Phase::update, optimizer.op, name, inputs, optimizer.attributes);
+    if (!whole) append_node(graph, Phase::update, "write_channels", name, {updated, weight}, part);
   }
   verify(graph);
   return graph;

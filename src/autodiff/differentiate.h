@@ -7,7 +7,7 @@ namespace thimble {
 // Appends the backward pass of `loss` (one value, the last forward result) to a forward graph:
 // reverse mode, one gradient for every trainable weight that the loss depends on. Gradients that
 // no trainable weight needs are not computed. The returned `diffs[t]` is the gradient of tensor t
-// (kNoTensor where none was needed).
+// (kNoTensor where none was needed); of a weight that is trained in part, the part's.
 struct Differentiated {
   Graph graph;
   std::vector<TensorId> diffs;
@@ -28,7 +28,8 @@ struct OptimizerSpec {
 };
 
 // Appends one update node per trainable weight that has a gradient. The learning rate is the data
-// tensor "lr"; optimizer state is called `optimizer.<state>.<weight>`.
+// tensor "lr"; optimizer state is called `optimizer.<state>.<weight>`. Of a weight that is trained
+// in part, a copy of the part is updated and written back; state has the part's size.
 Graph add_optimizer(Differentiated differentiated, const OptimizerSpec& optimizer);
 
 // The forward graph for evaluation: running statistics instead of the batch's, no dropout, no class

@@ -124,7 +124,8 @@ void add_model_flags(CLI::App& command, ModelChoice& model) {
   add_text(
       group, "--train", "RULES", model.train,
       "What is trained, with commas between: all, head, last:K layers, bias, norm, side, names "
-      "with * and ?, or !those not; what begins anew always is");
+      "with * and ?, or !those not; [0:8] or [1/4] behind one: those channels alone; what begins "
+      "anew always is");
   add_choice(group, "--side", model.side, {"none", "rep-net", "rep-net-wide", "tinytl"},
              "A small network beside the model, which is added to what its blocks make; with "
              "--train side,head nothing else keeps what backward reads");

@@ -80,6 +80,12 @@ bool is_persistent(Role role) {
          role == Role::optimizer || role == Role::accumulator || role == Role::metric;
 }
 
+Shape trained_shape(const Tensor& weight) {
+  Shape shape = weight.shape;
+  if (!weight.trained_part.is_whole()) shape[weight.trained_part.axis] = weight.trained_part.count;
+  return shape;
+}
+
 TensorId Graph::add_tensor(Tensor tensor) {
   const std::string base = tensor.name;
   for (int suffix = 2; find(tensor.name) != kNoTensor; ++suffix) {
@@ -95,6 +101,11 @@ TensorId Graph::find(std::string_view wanted) const {
   return it == tensors.end() ? kNoTensor : static_cast<TensorId>(it - tensors.begin());
 }
 
+std::ostream& operator<<(std::ostream& out, const ChannelRange& r) {
+  if (r.is_whole()) return out;
+  return out << " trained " << r.first << ':' << r.first + r.count << " of axis " << r.axis;
+}
+
 std::ostream& operator<<(std::ostream& out, const Graph& graph) {
   const auto list = [&](const std::vector<TensorId>& ids) {
     for (size_t i = 0; i < ids.size(); ++i) {
@@ -104,7 +115,7 @@ std::ostream& operator<<(std::ostream& out, const Graph& graph) {
   out << "graph " << graph.name << '\n';
   for (const Tensor& t : graph.tensors) {
     out << "  " << name_of(t.role) << ' ' << t.name << ' ' << name_of(t.type) << ' ' << t.shape
-        << '\n';
+        << t.trained_part << '\n';
   }
   for (const Node& n : graph.nodes) {
     out << "  " << name_of(n.phase) << ": " << n.op << ' ' << n.name << " [";
@@ -128,13 +139,28 @@ std::ostream& operator<<(std::ostream& out, const Graph& graph) {
   return out;
 }
 
+namespace {
+
+void verify_trained_part(const Tensor& t) {
+  const ChannelRange& part = t.trained_part;
+  if (part.is_whole()) return;
+  const bool some = part.axis >= 0 && part.axis < t.shape.rank() && part.first >= 0 &&
+                    part.count > 0 && part.first + part.count <= t.shape[part.axis] &&
+                    part.count < t.shape[part.axis];
+  ensure(some && t.trainable && t.dense.rank() == 0, t.name, ' ', t.shape, " cannot be", part);
+}
+
+}  // namespace
+
 void verify(const Graph& graph) {
   std::unordered_set<std::string_view> names;
   for (const Tensor& t : graph.tensors) {
     ensure(names.insert(t.name).second, "two tensors are called ", t.name);
+    verify_trained_part(t);
   }
   const auto count = static_cast<TensorId>(graph.tensors.size());
   std::vector<bool> made(graph.tensors.size());
+  std::vector<std::optional<Phase>> made_once(graph.tensors.size());  // by the edges of a step
   std::vector<std::optional<Phase>> updated(graph.tensors.size());
   for (TensorId t = 0; t < count; ++t) {
     made[static_cast<size_t>(t)] = is_persistent(graph.tensor(t).role);
@@ -146,15 +172,13 @@ void verify(const Graph& graph) {
     ensure(n.phase != Phase::prepare || furthest == Phase::prepare, n.name, " prepares too late");
     ensure(furthest != Phase::finish || n.phase == Phase::finish, n.name, " runs after the finish");
     furthest = std::max(furthest, n.phase);
-    for (const auto* ids : {&n.inputs, &n.outputs}) {
-      for (TensorId t : *ids) {
-        ensure(!edge || t == kNoTensor || is_persistent(graph.tensor(t).role), n.name,
-               " of the whole step touches a tensor of one microbatch");
-      }
-    }
     for (TensorId t : n.inputs) {
       if (t == kNoTensor) continue;
       ensure(t >= 0 && t < count, "node ", n.name, " reads tensor ", t, " of ", count);
+      const auto once = made_once[static_cast<size_t>(t)];
+      ensure(is_persistent(graph.tensor(t).role) || (edge ? once == n.phase : !once), n.name,
+             edge ? " of the whole step touches a tensor of one microbatch"
+                  : " of a microbatch touches a tensor of the whole step");
       ensure(made[static_cast<size_t>(t)], n.op, ' ', n.name, " reads ", graph.tensor(t).name,
              " before it is made");
       // What is prepared, or summed up for the finish, is there to be read; the finish keeps its
@@ -169,10 +193,12 @@ void verify(const Graph& graph) {
       const bool metric = graph.tensor(t).role == Role::metric;
       ensure(metric || !made[static_cast<size_t>(t)], graph.tensor(t).name, " is made twice");
       made[static_cast<size_t>(t)] = true;
+      if (edge) made_once[static_cast<size_t>(t)] = n.phase;
     }
     for (TensorId t : n.updates) {
       ensure(t >= 0 && t < count, "node ", n.name, " updates tensor ", t, " of ", count);
-      // State that waits elsewhere is in memory for its update alone, and written back afterwards.
+      // State that waits elsewhere, or trained channels of a weight, are a copy for their update
+      // alone, which is written back afterwards.
       const Role role = graph.tensor(t).role;
       const bool fetched = role == Role::difference && made[static_cast<size_t>(t)];
       ensure(fetched || is_persistent(role), n.name, " updates the transient tensor ",

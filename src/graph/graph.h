@@ -57,6 +57,15 @@ struct Init {
   friend bool operator==(const Init&, const Init&) = default;
 };
 
+// Indices [first, first + count) of one axis; count 0: the whole tensor.
+struct ChannelRange {
+  int axis = 0;
+  int64_t first = 0;
+  int64_t count = 0;
+  bool is_whole() const { return count == 0; }
+  friend bool operator==(const ChannelRange&, const ChannelRange&) = default;
+};
+
 struct Tensor {
   std::string name;  // unique in the graph; names checkpoint entries
   Shape shape;
@@ -71,8 +80,14 @@ struct Tensor {
   Shape dense = {};
   int64_t block = 1;
   int64_t group = 1;
+  // Of a trainable weight: its gradient and the optimizer's state are of these channels, and the
+  // others never move.
+  ChannelRange trained_part = {};
   friend bool operator==(const Tensor&, const Tensor&) = default;
 };
+
+// The shape of what an optimizer updates of a trainable weight.
+Shape trained_shape(const Tensor& weight);
 
 inline constexpr const char* kActive = ".active";
 inline constexpr const char* kExplored = ".explored";
@@ -109,11 +124,15 @@ struct Graph {
   friend bool operator==(const Graph&, const Graph&) = default;
 };
 
+// ` trained 8:16 of axis 1`; nothing for a whole tensor.
+std::ostream& operator<<(std::ostream& out, const ChannelRange& range);
+
 // One line a node: `conv2d stem.conv [stride=2,2] (images, stem.conv.weight) -> (stem.conv)`.
 std::ostream& operator<<(std::ostream& out, const Graph& graph);
 
 // Throws InternalError unless: ids are in range, names unique, each transient tensor is made once
-// and before it is read, no later node reads a persistent tensor that was updated.
+// and before it is read, no later node reads a persistent tensor that was updated, nothing
+// transient crosses the ends of a microbatch, and trained channels are some of a weight's.
 void verify(const Graph& graph);
 
 }  // namespace thimble

@@ -50,7 +50,7 @@ class Counter {
     switch (kind_of(node)) {
       case Kind::layer:
         add(block, bytes_of(node.inputs[0]) + bytes_of(node.outputs[0]) / groups_of(node),
-            trains(node, "weights") ? bytes_of(node.inputs[0]) : 0);
+            trains(node, "weights") ? bytes_of_trained_channels(node) : 0);
         break;
       case Kind::norm:
         add(block, bytes_of(node.inputs[0]), trains(node, "gamma") ? bytes_of(node.inputs[0]) : 0);
@@ -105,6 +105,13 @@ class Counter {
 
   int64_t bytes_of(TensorId t) const {
     return graph_.tensor(t).shape.elements() / examples_ * kNumberBytes;
+  }
+  // Of what goes into a layer: its weight's trained channels alone, which are the channels of the
+  // input, also of a depthwise convolution.
+  int64_t bytes_of_trained_channels(const Node& node) const {
+    const ChannelRange& part = graph_.tensor(node.inputs[1]).trained_part;
+    const int64_t bytes = bytes_of(node.inputs[0]);
+    return part.is_whole() ? bytes : bytes / graph_.tensor(node.inputs[0]).shape[1] * part.count;
   }
   static int64_t groups_of(const Node& node) {
     return node.attributes.has("groups") ? node.attributes.integer("groups") : 1;
@@ -177,7 +184,10 @@ MemoryProfile memory_profile(const Graph& forward, const std::vector<LayerGroup>
   for (const Tensor& tensor : forward.tensors) {
     if (tensor.role != Role::weight) continue;
     const int64_t count = (tensor.dense.rank() > 0 ? tensor.dense : tensor.shape).elements();
-    (tensor.trainable ? profile.trained_parameters : profile.frozen_parameters) += count;
+    const int64_t trained =
+        tensor.trained_part.is_whole() ? count : trained_shape(tensor).elements();
+    profile.trained_parameters += tensor.trainable ? trained : 0;
+    profile.frozen_parameters += tensor.trainable ? count - trained : count;
   }
   return profile;
 }

@@ -71,10 +71,10 @@ struct MemoryProfile {
 //   * a convolution takes what goes in, and what comes out divided by its groups (depthwise ones
 //     work in place); a linear layer what goes in and out; a normalisation and an activation, what
 //     goes in; everything else, and a residual that waits, nothing;
-//   * kept is what goes into a layer or a normalisation whose weight or scale is trained; and,
-//   where
-//     any activation is passed on the way back, one bit for each number behind every relu, relu6
-//     and leaky_relu, and what goes into every other activation, as the paper's profiler does.
+//   * kept is what goes into a layer or a normalisation whose weight or scale is trained (of a
+//     weight that is trained in part, those channels); and, where any activation is passed on the
+//     way back, one bit for each number behind every relu, relu6 and leaky_relu, and what goes into
+//     every other activation, as the paper's profiler does.
 // A module beside a block runs behind the block's own layers, wherever it stands in the graph. Any
 // other layer that is in none of `groups` counts with the one before it.
 MemoryProfile memory_profile(const Graph& forward, const std::vector<LayerGroup>& groups);

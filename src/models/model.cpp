@@ -122,7 +122,7 @@ Graph build_model(const Model& model, const ModelOptions& options) {
 
 int64_t trainable_parameters(const Graph& graph) {
   int64_t count = 0;
-  for (const Tensor& t : graph.tensors) count += t.trainable ? t.shape.elements() : 0;
+  for (const Tensor& t : graph.tensors) count += t.trainable ? trained_shape(t).elements() : 0;
   return count;
 }
 

@@ -1,13 +1,15 @@
 #include "models/trained.h"
 
 #include <algorithm>
-#include <charconv>
+#include <map>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
 #include "base/names.h"
+#include "models/trained_channels.h"
 #include "ops/core/as_evaluated.h"
 #include "ops/core/op.h"
 
@@ -78,14 +80,11 @@ class Parameters {
   }
 
   size_t count_in(const std::string& rule) const {
-    const std::string number = rule.substr(5);
-    size_t count = 0;
-    const auto read = std::from_chars(number.data(), number.data() + number.size(), count);
-    require(read.ec == std::errc() && read.ptr == number.data() + number.size() && count >= 1 &&
-                count <= layers_.size(),
-            "train: '", rule, "', needed last: and a number from 1 to ", layers_.size(),
-            ", the layers that have weights");
-    return count;
+    const auto count = count_of(std::string_view(rule).substr(5));
+    const auto layers = static_cast<int64_t>(layers_.size());
+    require(count && *count >= 1 && *count <= layers, "train: '", rule,
+            "', needed last: and a number from 1 to ", layers, ", the layers that have weights");
+    return static_cast<size_t>(*count);
   }
 
   std::set<TensorId> last(size_t count) const {
@@ -138,15 +137,25 @@ std::string some_names(const Graph& graph) {
   return joined(names);
 }
 
-std::set<TensorId> trained_by(const Graph& graph, const std::string& rules) {
+// What is trained, and of each which channels.
+using Trained = std::map<TensorId, ChannelRange>;
+
+Trained trained_by(const Graph& graph, const std::string& rules) {
   const Parameters parameters(graph);
-  std::set<TensorId> trained;
+  Trained trained;
   for (const std::string& rule : listed(rules)) {
     const bool out = rule.starts_with("!");
-    const std::set<TensorId> found = parameters.of(out ? rule.substr(1) : rule);
+    const PartOfRule part = part_of(out ? rule.substr(1) : rule);
+    require(!out || !part.channels, "train: '", rule,
+            "' takes out a part; name the part that is trained behind what names the whole");
+    const std::set<TensorId> found = parameters.of(part.names);
     require(!found.empty(), "train: '", rule, "' names no weight; rules are all, head, last:K, ",
             "bias, norm, side and patterns of names, such as ", some_names(graph));
-    for (TensorId t : found) out ? trained.erase(t) : trained.insert(t).second;
+    for (TensorId t : found) {
+      trained.erase(t);
+      if (!out)
+        trained[t] = part.channels ? range_of(graph, t, *part.channels, rule) : ChannelRange{};
+    }
   }
   return trained;
 }
@@ -154,12 +163,15 @@ std::set<TensorId> trained_by(const Graph& graph, const std::string& rules) {
 }  // namespace
 
 Graph with_trained(Graph forward, const std::string& rules, const std::vector<std::string>& fresh) {
-  std::set<TensorId> trained = trained_by(forward, rules);
-  for (const std::string& name : fresh) trained.insert(forward.find(name));
+  Trained trained = trained_by(forward, rules);
+  for (const std::string& name : fresh) trained[forward.find(name)] = {};
   require(!trained.empty(), "train: '", rules, "' leaves nothing to train");
   for (size_t t = 0; t < forward.tensors.size(); ++t) {
     Tensor& tensor = forward.tensors[t];
-    if (tensor.role == Role::weight) tensor.trainable = trained.contains(static_cast<TensorId>(t));
+    if (tensor.role != Role::weight) continue;
+    const auto it = trained.find(static_cast<TensorId>(t));
+    tensor.trainable = it != trained.end();
+    tensor.trained_part = tensor.trainable ? it->second : ChannelRange{};
   }
   for (Node& node : forward.nodes) {
     if (node.op != "batch_norm") continue;

@@ -244,17 +244,42 @@ std::vector<Parameter> parameters(const OpShapes& s) {
   return all;
 }
 
+// Of a depthwise convolution of which some channels are trained, as of one that has no others. The
+// bias has all of its gradient apart.
+void some_channels_gradient(GradientBuilder& g, const ChannelRange& part) {
+  const ChannelRange channels = {1, part.first, part.count};
+  const TensorId src = g.saved_channels(0, channels);
+  const TensorId diff_dst = g.emit("slice", {g.diff_output()}, attributes_of(channels))[0];
+  Attributes a = g.attributes();
+  a.set("groups", part.count);
+  a.set("out_channels", part.count);
+  a.set("bias", int64_t{0});
+  g.set_diff_input(1, g.emit("conv2d_backward_weights", {src, diff_dst}, a)[0]);
+}
+
+void weights_gradient(GradientBuilder& g) {
+  const ChannelRange& part = g.trained_part(1);
+  const bool of_inputs =
+      !part.is_whole() && part.axis == 1 && g.attributes().integer("groups") == 1;
+  const TensorId src = of_inputs ? g.saved_channels(0, part) : g.input(0);
+  const auto diffs =
+      g.emit("conv2d_backward_weights", {src, g.diff_output()}, g.attributes(), {true, g.wants(2)});
+  g.set_diff_input(1, diffs[0]);
+  if (g.wants(2)) g.set_diff_input(2, diffs[1]);
+}
+
 void gradient(GradientBuilder& g) {
-  if (!g.wants(1) && g.wants(2)) {
+  const bool depthwise = g.has_input(1) && g.input_shape(1)[1] == 1 &&
+                         g.attributes().integer("groups") == g.input_shape(1)[0];
+  const bool some = g.wants(1) && depthwise && !g.trained_part(1).is_whole();
+  if ((!g.wants(1) || some) && g.wants(2)) {
     // Of the bias alone: src need not be kept.
     g.set_diff_input(2, g.emit("channel_sum", {g.diff_output()})[0]);
   }
-  if (g.wants(1)) {
-    Attributes a = g.attributes();
-    const auto diffs =
-        g.emit("conv2d_backward_weights", {g.input(0), g.diff_output()}, a, {true, g.wants(2)});
-    g.set_diff_input(1, diffs[0]);
-    if (g.wants(2)) g.set_diff_input(2, diffs[1]);
+  if (some) {
+    some_channels_gradient(g, g.trained_part(1));
+  } else if (g.wants(1)) {
+    weights_gradient(g);
   }
   if (g.wants(0)) {
     Attributes a = g.attributes();

@@ -116,8 +116,11 @@ void gradient(GradientBuilder& g) {
     g.set_diff_input(2, g.emit("channel_sum", {g.diff_output()})[0]);
   }
   if (g.wants(1)) {
-    const auto diffs = g.emit("linear_backward_weights", {g.input(0), g.diff_output()},
-                              g.attributes(), {true, g.wants(2)});
+    const ChannelRange& part = g.trained_part(1);
+    const bool of_inputs = !part.is_whole() && part.axis == 1;
+    const TensorId src = of_inputs ? g.saved_channels(0, part) : g.input(0);
+    const auto diffs = g.emit("linear_backward_weights", {src, g.diff_output()}, g.attributes(),
+                              {true, g.wants(2)});
     g.set_diff_input(1, diffs[0]);
     if (g.wants(2)) g.set_diff_input(2, diffs[1]);
   }

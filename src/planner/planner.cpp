@@ -94,8 +94,9 @@ Plan compile(const PlanRequest& request, const Machine& machine, const Candidate
   plan.numerics = numerics_of(request, candidate);
   for (const Tensor& t : request.forward.tensors) {
     if (!t.trainable) continue;
-    plan.active_parameters += t.shape.elements();
-    plan.parameters += t.dense.rank() > 0 ? t.dense.elements() : t.shape.elements();
+    const int64_t trained = trained_shape(t).elements();
+    plan.active_parameters += trained;
+    plan.parameters += t.dense.rank() > 0 ? t.dense.elements() : trained;
   }
   Schedule train;
   if (training != nullptr) train = make_schedule(*training, backend, layouts);

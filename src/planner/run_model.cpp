@@ -242,10 +242,15 @@ void RunModel::hoist_updates() {
     int32_t place = -1;
     for (Buffer b : ins(at(i))) place = std::max(place, written_[at(b)]);
     for (Buffer b : outs(at(i))) place = std::max(place, touched_[at(b)]);
-    ensure(place >= 0, "an update reads nothing that the step makes");
-    record(i, place);
-    hoisted_.emplace_back(place, i);
+    waiting_.push_back(i);
+    if (place < 0) continue;
+    for (int32_t next : waiting_) {
+      record(next, place);
+      hoisted_.emplace_back(place, next);
+    }
+    waiting_.clear();
   }
+  ensure(waiting_.empty(), "an update reads nothing that the step makes");
   std::stable_sort(hoisted_.begin(), hoisted_.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<int32_t> finish;

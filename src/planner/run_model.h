@@ -106,6 +106,7 @@ class RunModel {
   std::vector<int32_t> order_;  // places_ in the order of the schedule
   std::vector<int32_t> body_;
   std::vector<std::pair<int32_t, int32_t>> hoisted_;
+  std::vector<int32_t> waiting_;
   std::vector<int32_t> first_, last_, block_of_, block_first_, block_last_;
   std::vector<int64_t> block_bytes_;
   // Of the runs at and around the peak, by buffer: its maker, the last touch up to the peak,

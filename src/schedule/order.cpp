@@ -97,6 +97,9 @@ void hoist_updates(Schedule& schedule) {
   for (size_t s = 0; s < body.size(); ++s) record(body[s], static_cast<int64_t>(s));
   // Those that go behind the same step keep their order.
   std::vector<std::vector<Step>> behind(body.size());
+  // What reads nothing of the body stands just before the next that does: the copy of a part of a
+  // weight, before its update.
+  std::vector<Step> waiting;
   for (Step& update : updates) {
     int64_t place = kNever;
     for (BufferId b : update.inputs) {
@@ -105,10 +108,15 @@ void hoist_updates(Schedule& schedule) {
     for (BufferId b : update.outputs) {
       if (b != kNoBuffer) place = std::max(place, touched[static_cast<size_t>(b)]);
     }
-    ensure(place != kNever, "the update of ", update.name, " has no gradient");
-    record(update, place);
-    behind[static_cast<size_t>(place)].push_back(std::move(update));
+    waiting.push_back(std::move(update));
+    if (place == kNever) continue;
+    for (Step& next : waiting) {
+      record(next, place);
+      behind[static_cast<size_t>(place)].push_back(std::move(next));
+    }
+    waiting.clear();
   }
+  ensure(waiting.empty(), "an update has no gradient");
   std::vector<Step>& steps = schedule.steps;
   steps.clear();
   for (size_t s = 0; s < body.size(); ++s) {

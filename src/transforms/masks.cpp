@@ -79,6 +79,7 @@ std::vector<TensorId> read_by_gradient(const Graph& graph, const Node& node,
   find_op(node.op).gradient(builder);
   std::vector<TensorId> read;
   for (const Node& emitted : alone.nodes) {
+    if (emitted.phase == Phase::forward) continue;  // what it makes is kept, not what it reads
     for (TensorId t : emitted.inputs) {
       if (t != kNoTensor && at(t) < original.size()) read.push_back(original[at(t)]);
     }

@@ -13,17 +13,53 @@ size_t at(TensorId t) { return static_cast<size_t>(t); }
 
 Attributes scale_of(int64_t count) { return {{"scale", 1.0 / static_cast<double>(count)}}; }
 
-void in_state(Graph& graph, const Node& update, const AccumulatingOptimizer& ops, int64_t count) {
-  const TensorId weights = update.inputs[0];
-  const TensorId state = update.inputs[kOptimizerStateInput];
-  append_node(graph, Phase::prepare, ops.begin, update.name, {weights, state}, update.attributes);
-  append_node(graph, Phase::update, "accumulate", update.name, {state, update.inputs[1]},
-              scale_of(count));
-  append_node(graph, Phase::finish, ops.finish, update.name, {weights, state, update.inputs[2]},
-              update.attributes);
+// An update and, where it is of a copy of some channels, what makes that copy and writes it back.
+struct Update {
+  const Node* node = nullptr;
+  const Node* read = nullptr;
+  const Node* write = nullptr;
+};
+
+bool is_around_update(const Node& node) {
+  return node.op == "read_channels" || node.op == "write_channels";
 }
 
-void in_accumulator(Graph& graph, const Node& update, int64_t count) {
+Update update_at(const Graph& training, size_t place) {
+  const Node& node = training.nodes[place];
+  if (is_persistent(training.tensor(node.inputs[0]).role)) return {&node};
+  ensure(place > 0 && place + 1 < training.nodes.size(), "nothing around ", node.name);
+  const Update update = {&node, &training.nodes[place - 1], &training.nodes[place + 1]};
+  ensure(update.read->outputs[0] == node.inputs[0] && update.write->inputs[0] == node.inputs[0],
+         "the copy that ", node.op, ' ', node.name, " updates is not made and written back there");
+  return update;
+}
+
+void at_the_end(Graph& graph, const Node* node) {
+  if (node == nullptr) return;
+  graph.nodes.push_back(*node);
+  graph.nodes.back().phase = Phase::finish;
+}
+
+void in_state(Graph& graph, const Update& around, const AccumulatingOptimizer& ops, int64_t count) {
+  const Node& update = *around.node;
+  const TensorId weights = update.inputs[0];
+  const TensorId state = update.inputs[kOptimizerStateInput];
+  TensorId before = weights;
+  if (const Node* read = around.read) {
+    before =
+        append_node(graph, Phase::prepare, read->op, read->name, read->inputs, read->attributes)[0];
+  }
+  append_node(graph, Phase::prepare, ops.begin, update.name, {before, state}, update.attributes);
+  append_node(graph, Phase::update, "accumulate", update.name, {state, update.inputs[1]},
+              scale_of(count));
+  at_the_end(graph, around.read);
+  append_node(graph, Phase::finish, ops.finish, update.name, {weights, state, update.inputs[2]},
+              update.attributes);
+  at_the_end(graph, around.write);
+}
+
+void in_accumulator(Graph& graph, const Update& around, int64_t count) {
+  const Node& update = *around.node;
   const Tensor& weights = graph.tensor(update.inputs[0]);
   const TensorId sum = graph.add_tensor({str_cat("sum of gradients.", weights.name),
                                          weights.shape,
@@ -36,7 +72,9 @@ void in_accumulator(Graph& graph, const Node& update, int64_t count) {
               scale_of(count));
   std::vector<TensorId> inputs = update.inputs;
   inputs[1] = sum;
+  at_the_end(graph, around.read);
   append_node(graph, Phase::finish, update.op, update.name, inputs, update.attributes);
+  at_the_end(graph, around.write);
 }
 
 }  // namespace
@@ -81,15 +119,17 @@ Graph accumulate_gradients(const Graph& training, int64_t count) {
   const auto behind = [](const Node& n) { return n.phase == Phase::update || runs_once(n.phase); };
   std::erase_if(graph.nodes, behind);
   const size_t body = graph.nodes.size();
-  for (const Node& update : training.nodes) {
-    if (update.phase != Phase::update) continue;
+  for (size_t n = 0; n < training.nodes.size(); ++n) {
+    const Node& update = training.nodes[n];
+    if (update.phase != Phase::update || is_around_update(update)) continue;
     const OpDef& def = find_op(update.op);
     if (!moves_weights(def)) {
       graph.nodes.push_back(update);
       continue;
     }
     const auto ops = def.accumulating ? def.accumulating(update.attributes) : std::nullopt;
-    ops ? in_state(graph, update, *ops, count) : in_accumulator(graph, update, count);
+    const Update around = update_at(training, n);
+    ops ? in_state(graph, around, *ops, count) : in_accumulator(graph, around, count);
   }
   std::copy_if(training.nodes.begin(), training.nodes.end(), std::back_inserter(graph.nodes),
                [](const Node& n) { return n.phase == Phase::finish; });

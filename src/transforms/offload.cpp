@@ -54,8 +54,9 @@ std::vector<Page> saved_pages(const Graph& graph) {
   return pages;
 }
 
-// State that one node of each step reads and writes. With microbatches there is none: momentum then
-// sums their gradients, and what Adam keeps is needed once in many passes.
+// State that one node of each step reads and writes, which no other stands around. With
+// microbatches there is none: momentum then sums their gradients, and what Adam keeps is needed
+// once in many passes.
 std::vector<Page> state_pages(const Graph& graph) {
   std::vector<int> readers(graph.tensors.size());
   for (const Node& node : graph.nodes) {
@@ -65,8 +66,10 @@ std::vector<Page> state_pages(const Graph& graph) {
   }
   std::vector<Page> pages;
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
-    if (graph.nodes[n].phase != Phase::update) continue;
-    for (TensorId t : graph.nodes[n].updates) {
+    const Node& node = graph.nodes[n];
+    const bool of_copy = node.inputs.empty() || !is_persistent(graph.tensor(node.inputs[0]).role);
+    if (node.phase != Phase::update || of_copy) continue;
+    for (TensorId t : node.updates) {
       const bool fits = graph.tensor(t).role == Role::optimizer &&
                         readers[static_cast<size_t>(t)] == 1 &&
                         bytes_of(graph, t) >= kSmallestBytes;

@@ -82,7 +82,12 @@ class Rewriter {
     const std::vector<size_t> layers = layers_of(from_);
     require(!layers.empty(), from_.name, " has no layer whose weight may be sparse");
     std::vector<Shape> shapes;
-    for (size_t n : layers) shapes.push_back(from_.tensor(from_.nodes[n].inputs[1]).shape);
+    for (size_t n : layers) {
+      const Tensor& weight = from_.tensor(from_.nodes[n].inputs[1]);
+      require(weight.trained_part.is_whole(), "sparse: ", weight.name,
+              " is trained in part, needed all of it or nothing");
+      shapes.push_back(weight.shape);
+    }
     const std::vector<double> densities =
         layer_densities(shapes, 1 - how_.sparsity, groups_ ? "uniform" : how_.distribution);
     size_t layer = 0;

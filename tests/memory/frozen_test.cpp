@@ -6,6 +6,7 @@
 #include "memory/plan.h"
 #include "models/mobile_network.h"
 #include "models/side_network.h"
+#include "models/trained.h"
 #include "transforms/masks.h"
 
 namespace thimble {
@@ -70,6 +71,29 @@ TEST(FrozenPlan, OfTheHeadKeepsNothing) {
     const Taken taken = taken_by(mobile_net(), backend, head);
     EXPECT_EQ(taken.maps, std::vector<std::string>{}) << backend;
     EXPECT_EQ(taken.arena_bytes, taken_by(mobile_net(), backend, nothing).arena_bytes) << backend;
+  }
+}
+
+// Of what goes into the expanding convolutions, the chosen channels; and bits.
+TEST(FrozenPlan, OfSomeChannelsKeepsThose) {
+  const auto saved = [](const std::string& backend, const std::string& rules) {
+    const Graph forward = with_trained(mobile_net(), rules);
+    const auto all = [](const std::string&) { return true; };
+    return taken_by(forward, backend, all);
+  };
+  const std::string expansions = "*expand.conv.weight";
+  for (const std::string& backend : backend_names()) {
+    const int64_t bits = saved(backend, "*expand.norm.bias").saved_bytes;
+    const Taken whole = saved(backend, expansions);
+    const Taken quarter = saved(backend, expansions + "[1/4]");
+    EXPECT_EQ(quarter.maps.size(), whole.maps.size());
+    for (const std::string& name : quarter.maps) EXPECT_TRUE(name.ends_with(".kept")) << name;
+    // Channels are multiples of 8.
+    if (backend == "portable") {
+      EXPECT_EQ(4 * (quarter.saved_bytes - bits), whole.saved_bytes - bits);
+    }
+    EXPECT_LT(3 * (quarter.saved_bytes - bits), whole.saved_bytes - bits) << backend;
+    EXPECT_LT(quarter.arena_bytes, whole.arena_bytes) << backend;
   }
 }
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "models/rep_net_profile.h"
+#include "models/trained.h"
 #include "models/zoo.h"
 
 namespace thimble {
@@ -86,6 +87,22 @@ TEST(MemoryProfile, CountsWhatIsKeptForWhatIsTrained) {
   EXPECT_EQ(kept({"norm2.bias"}), kMask + kMap);
   EXPECT_EQ(kept({"norm2.weight"}), kMask + 2 * kMap);
   EXPECT_EQ(kept({"conv.weight", "fc.weight"}), kImage + kMask + kMap + kPooled);
+}
+
+TEST(MemoryProfile, OfAWeightThatIsTrainedInPartCountsThoseChannels) {
+  WrittenNetwork w("tiny", {4, 8, 8});
+  w.classify(w.conv("conv", w.depthwise("deep", w.network.input), 8), 5);
+  const Graph graph = graph_of(w.network, options_of(w.network, 2));
+  const auto profile = [&](const std::string& rules) {
+    return memory_profile(with_trained(graph, rules), {{"all", true, {}}});
+  };
+  constexpr int64_t kChannel = 64 * 4;
+  EXPECT_EQ(profile("conv.weight[1:4]").cumulative_bytes, 3 * kChannel);
+  EXPECT_EQ(profile("deep.weight[0:1]").cumulative_bytes, 1 * kChannel);
+  EXPECT_EQ(profile("fc.weight[1/4]").cumulative_bytes, 2 * 4);
+  EXPECT_EQ(profile("conv.weight[1:4]").trained_parameters, 8 * 3);
+  EXPECT_EQ(profile("conv.weight[1:4]").frozen_parameters,
+            profile("all").trained_parameters - 8 * 3);
 }
 
 // Rep-Net's modules run before their blocks in some graphs.

@@ -202,6 +202,23 @@ TEST_F(Training, ResumeReachesTheBitsOfAnUninterruptedRun) {
   }
 }
 
+// Momentum of a part is of the part's size, in checkpoints as in memory.
+TEST_F(Training, ResumeOfPartsReachesTheSameBits) {
+  for (const std::string& backend : backend_names()) {
+    TrainOptions o = options(backend);
+    o.model.train = "head,*.weight[1/3]";
+    o.epochs = 1;
+    o.checkpoint_every = 3;
+    const Bytes whole = model_of(o, backend + "whole");
+    crash_after(o, backend + "stopped", 11);
+    o.resume = true;
+    TrainOptions other = o;
+    other.model.train = "head,*.weight[1/2]";
+    expect_user_error([&] { model_of(other, backend + "stopped"); }, "model.train");
+    EXPECT_EQ(model_of(o, backend + "stopped"), whole) << backend;
+  }
+}
+
 TEST_F(Training, ResumeTwiceReachesTheSameBits) {
   TrainOptions o = options();
   o.optimizer.name = "adam";

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "models/trained.h"
 #include "planner/build.h"
 #include "support/sanitizers.h"
 #include "transforms/fixtures.h"
@@ -93,12 +94,13 @@ TEST_P(EveryTechnique, KeepsItsPromiseOnEveryModelOrSaysWhyNot) {
   const std::set<int64_t> options = {GetParam()->options.front(), GetParam()->options.back()};
   const auto check = [&](const std::string& model, const std::string& norm,
                          const std::map<std::string, std::string>& variants,
-                         const std::string& sparse = "") {
+                         const std::string& sparse = "", const std::string& train = "all") {
     if (kSanitized && (used > 0 || model == "resnet50")) return;  // there is no time for more
     Graph forward = small_net(model, 4, norm, variants);
     if (!sparse.empty()) {
       forward = with_sparse_weights(forward, {.sparsity = 0.8, .format = sparse});
     }
+    forward = with_trained(std::move(forward), train);
     for (int64_t option : options) {
       SCOPED_TRACE(str_cat(model, ", ", norm, " norm, sparse: ", sparse, ", option ", option));
       const std::string refusal = check_transform({GetParam(), option}, forward);
@@ -115,6 +117,7 @@ TEST_P(EveryTechnique, KeepsItsPromiseOnEveryModelOrSaysWhyNot) {
       for (const char* format : {"positions", "blocks"}) check(model, norm, {}, format);
     }
   }
+  for (const char* norm : {"batch", "frozen"}) check("mobilenet_v2", norm, {}, "", "all[2/5]");
   EXPECT_GT(used, 0);
 }
 

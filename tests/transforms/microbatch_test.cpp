@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "models/trained.h"
 #include "support/allocations.h"
 #include "support/distance.h"
 #include "support/sanitizers.h"
@@ -123,6 +124,25 @@ TEST(Microbatch, MeansTheSameAsTheWholeBatch) {
             EXPECT_LT(relative_distance(got.all, expected.all), tolerance);
           }
         }
+      }
+    }
+  }
+}
+
+TEST(Microbatch, OfPartsOfWeightsMeansTheSameAsTheWholeBatch) {
+  const Graph forward = with_trained(forward_of("mobilenet_v1_patch", "group"), "all[2/5]");
+  for (const OptimizerSpec& optimizer : kOptimizers) {
+    const Graph whole = training_graph(forward, optimizer);
+    const Values inputs = draw_inputs(whole, 3, 8);  // no label without a class
+    const Graph part =
+        accumulate_gradients(training_graph(with_batch(forward, kBatch / 2), optimizer), 2);
+    for (const std::string& backend : backend_names()) {
+      for (int steps : {1, 2}) {
+        const State expected = trained_whole(whole, inputs, backend, steps);
+        const State got = trained_in_parts(whole, inputs, part, backend, steps);
+        ASSERT_EQ(got.all.size(), expected.all.size());
+        EXPECT_LT(relative_distance(got.all, expected.all), steps == 1 ? 1e-4 : 5e-3)
+            << optimizer.op << " on " << backend << ", " << steps << " steps";
       }
     }
   }

@@ -74,6 +74,11 @@ std::vector<TensorId> append_node(Graph& graph, Phase phase, const std::string& 
   return node.outputs;
 }
 
+Attributes attributes_of(const ChannelRange& range) {
+  return {
+      {"axis", int64_t{range.axis}}, {"begin", range.first}, {"end", range.first + range.count}};
+}
+
 TensorId GraphBuilder::images(const Shape& shape) {
   return graph_.add_tensor({"images", shape, ElementType::f32, Role::data, {}, false});
 }

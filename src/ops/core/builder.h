@@ -15,6 +15,9 @@ std::vector<TensorId> append_node(Graph& graph, Phase phase, const std::string& 
                                   const Attributes& attributes = {},
                                   const std::vector<bool>& wanted_outputs = {});
 
+// What the ops that cut or fill a range of channels read: "axis", "begin", "end".
+Attributes attributes_of(const ChannelRange& range);
+
 // Builds a forward graph, layer by layer.
 //
 //   GraphBuilder b("net");

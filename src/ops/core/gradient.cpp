@@ -48,6 +48,15 @@ TensorId GradientBuilder::output(size_t i) const {
   return node_.outputs[i];
 }
 
+const ChannelRange& GradientBuilder::trained_part(size_t i) const {
+  return graph_.tensor(node_.inputs[i]).trained_part;
+}
+
+TensorId GradientBuilder::saved_channels(size_t i, const ChannelRange& channels) {
+  const std::string name = str_cat(graph_.tensor(input(i)).name, ".kept");
+  return append_node(graph_, Phase::forward, "slice", name, {input(i)}, attributes_of(channels))[0];
+}
+
 TensorId GradientBuilder::diff_output(size_t i) { return sum(diff_outputs_[i]); }
 
 TensorId GradientBuilder::take_diff_input(size_t i) {
@@ -76,10 +85,15 @@ std::vector<TensorId> GradientBuilder::emit(const std::string& op, std::vector<T
 
 void GradientBuilder::set_diff_input(size_t i, TensorId diff) {
   ensure(has_input(i), node_.op, " set the gradient of absent input ", i);
-  ensure(graph_.tensor(diff).shape == input_shape(i), node_.op, " gives input ", i, " of shape ",
-         input_shape(i), " a gradient of shape ", graph_.tensor(diff).shape);
+  const Tensor& of = graph_.tensor(node_.inputs[i]);
   // Also that of an f32 weight which was used beside bf16 activations.
-  graph_.tensor(diff).type = graph_.tensor(node_.inputs[i]).type;
+  graph_.tensor(diff).type = of.type;
+  const Shape needed = trained_shape(of);
+  if (needed != of.shape && graph_.tensor(diff).shape == of.shape) {
+    diff = emit("slice", {diff}, attributes_of(of.trained_part))[0];
+  }
+  ensure(graph_.tensor(diff).shape == needed, node_.op, " gives input ", i, " of shape ", needed,
+         " a gradient of shape ", graph_.tensor(diff).shape);
   diff_inputs_[i] = diff;
 }
 

@@ -31,6 +31,12 @@ class GradientBuilder {
   TensorId input(size_t i) const;
   TensorId output(size_t i) const;
 
+  // Of a weight at input `i`: the channels whose gradient is wanted.
+  const ChannelRange& trained_part(size_t i) const;
+  // Those channels of input `i`, made by a forward node in front of this one: the rest of the input
+  // is not kept.
+  TensorId saved_channels(size_t i, const ChannelRange& channels);
+
   // The gradient of output `i`: kNoTensor when nothing depends on it (or when it is the loss
   // itself, whose gradient is one). Sums several parts with `add` nodes.
   TensorId diff_output(size_t i = 0);
@@ -45,7 +51,8 @@ class GradientBuilder {
   std::vector<TensorId> emit(const std::string& op, std::vector<TensorId> inputs,
                              Attributes attributes = {}, std::vector<bool> wanted_outputs = {});
 
-  // A gradient has the type of what it is the gradient of.
+  // A gradient has the type of what it is the gradient of. Of a weight that is trained in part it
+  // may be the part's, or is cut here.
   void set_diff_input(size_t i, TensorId diff);
   const std::vector<TensorId>& diff_inputs() const { return diff_inputs_; }
 

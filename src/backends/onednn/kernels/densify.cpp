@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "backends/onednn/addresses.h"
 #include "backends/onednn/onednn.h"
 #include "ops/core/drop_grow.h"
 
@@ -17,7 +18,7 @@ class Positions {
     std::vector<std::vector<int64_t>> adds(static_cast<size_t>(dense.rank()));
     for (int d = 0; d < dense.rank(); ++d) {
       for (int64_t x = 0; x < dense[d]; ++x) {
-        adds[static_cast<size_t>(d)].push_back(offset(desc.data, d, x));
+        adds[static_cast<size_t>(d)].push_back(address_of(desc, d, x));
       }
     }
     const auto of_output = adds[0];
@@ -61,20 +62,6 @@ class Positions {
   }
 
  private:
-  // What index `x` of dimension `d` adds to the address.
-  static int64_t offset(const dnnl_memory_desc_t& desc, int d, int64_t x) {
-    const auto& b = desc.format_desc.blocking;
-    int64_t result = 0, step = 1;
-    for (int i = b.inner_nblks; i-- > 0;) {
-      if (b.inner_idxs[i] == d) {
-        result += x % b.inner_blks[i] * step;
-        x /= b.inner_blks[i];
-      }
-      step *= b.inner_blks[i];
-    }
-    return result + x * b.strides[d];
-  }
-
   SparseShape shape_;
   std::vector<int32_t> output_, row_;  // by output; by a unit's place in its row
 };
@@ -167,8 +154,7 @@ std::optional<Positions> positions_in(const Context& c, const Layout& layout) {
   if (!layout.decided() || layout.tag == kPlain) return std::nullopt;
   const Shape dense = dense_shape(c.node.attributes);
   const Desc desc = c.formats.desc_of(dense, ElementType::f32, layout);
-  const bool blocks = desc.data.format_kind == dnnl_blocked && desc.data.offset0 == 0 &&
-                      static_cast<int>(desc.dims().size()) == dense.rank();
+  const bool blocks = has_addresses(desc) && static_cast<int>(desc.dims().size()) == dense.rank();
   if (!blocks) return std::nullopt;
   return Positions(sparse_shape(c.node.attributes), dense, desc);
 }
