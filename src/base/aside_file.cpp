@@ -77,6 +77,8 @@ AsideFile::~AsideFile() {
   if (!aside_path_.empty()) ::unlink(aside_path_.c_str());
 }
 
+int AsideFile::take_room(int64_t bytes) { return thimble::take_room(fd_, bytes); }
+
 void AsideFile::write(const void* bytes, int64_t count) {
   if (!write_all(fd_, bytes, count)) fail();
 }

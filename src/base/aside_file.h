@@ -15,6 +15,9 @@ class AsideFile {
   AsideFile(const AsideFile&) = delete;
   AsideFile& operator=(const AsideFile&) = delete;
 
+  // Before the first write: takes the room that the whole file needs. errno when the disk does not
+  // have it, or 0.
+  int take_room(int64_t bytes);
   void write(const void* bytes, int64_t count);
   void commit();  // the bytes and the name are on the disk when it returns
 

@@ -1,7 +1,6 @@
 #include "base/page_file.h"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/unnamed_file.h"
+#include "base/whole_io.h"
 
 namespace thimble {
 namespace {
@@ -19,18 +19,6 @@ constexpr int64_t kPieceBytes = 4 * kMiB;
 constexpr int64_t kBlockBytes = 4096;  // pages begin at blocks of the device
 
 size_t index(int64_t i) { return static_cast<size_t>(i); }
-
-// errno, or 0. Beyond the limit of the shell the system would send a signal instead.
-int take_room(int file, int64_t bytes) {
-  rlimit limit = {};
-  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-      limit.rlim_cur < static_cast<rlim_t>(bytes)) {
-    return EFBIG;
-  }
-  int failed = ::posix_fallocate(file, 0, bytes);
-  while (failed == EINTR) failed = ::posix_fallocate(file, 0, bytes);
-  return failed;
-}
 
 // All bytes in one direction; errno, or 0.
 template <class Call>

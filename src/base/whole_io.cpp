@@ -1,5 +1,7 @@
 #include "base/whole_io.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,6 +18,18 @@ bool write_all(int file, const void* bytes, int64_t count) {
     count -= put;
   }
   return true;
+}
+
+// Beyond the limit of the shell the system would send a signal instead.
+int take_room(int file, int64_t bytes) {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+      limit.rlim_cur < static_cast<rlim_t>(bytes)) {
+    return EFBIG;
+  }
+  int failed = ::posix_fallocate(file, 0, bytes);
+  while (failed == EINTR) failed = ::posix_fallocate(file, 0, bytes);
+  return failed;
 }
 
 std::string read_to_end(int file, size_t most) {

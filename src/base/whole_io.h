@@ -9,6 +9,9 @@ namespace thimble {
 // Writes all of it; false with errno when the system takes no more.
 bool write_all(int file, const void* bytes, int64_t count);
 
+// Makes an empty file that long, its room taken from the disk. errno, or 0.
+int take_room(int file, int64_t bytes);
+
 // What comes until the end, or until it cannot be read; of more than `most` bytes the last ones, at
 // least so many.
 std::string read_to_end(int file, size_t most = std::numeric_limits<size_t>::max() / 2);

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/random.h"
 
 namespace thimble {
@@ -61,6 +62,14 @@ int64_t ClassSorted::bytes_held() const {
 int32_t ClassSorted::label(int64_t index) const {
   const auto end = std::upper_bound(class_ends_.begin(), class_ends_.end(), index);
   return labels_[static_cast<size_t>(end - class_ends_.begin())];
+}
+
+uint64_t ClassSorted::fingerprint() const {
+  Hash hash;
+  const uint64_t whole = whole_.fingerprint();
+  hash.add(&whole, sizeof whole);
+  hash.add(examples_.data(), examples_.size() * sizeof examples_[0]);
+  return hash.value();
 }
 
 int32_t ClassSorted::decode(int64_t index, std::span<std::byte> scratch,

@@ -22,6 +22,7 @@ class ClassSorted : public Dataset {
     return whole_.scratch_bytes(decode_bytes);
   }
   int32_t label(int64_t index) const override;
+  uint64_t fingerprint() const override;
   int32_t decode(int64_t index, std::span<std::byte> scratch, DecodeTarget& target) const override;
 
   // Of the classes that have examples.

@@ -183,7 +183,8 @@ int64_t BatchLoader::batch_of(int64_t handing) const {
 }
 
 void BatchLoader::fill(Slot& slot, int64_t batch) {
-  const int64_t pixels = options_.image.elements();
+  const int64_t pixels =
+      options_.features != nullptr ? options_.features->values() : options_.image.elements();
   const int64_t first = batch * options_.batch;
   slot.examples = std::min(options_.batch, dataset_.size() * patches_ - first);
   slot.skipped = 0;
@@ -232,6 +233,7 @@ bool BatchLoader::fill_one(Slot& slot, int64_t place, float* image, int32_t* lab
 
 // False when the example is broken; throws then unless it may be skipped.
 bool BatchLoader::load(int64_t example, float* image, int32_t* label, bool may_skip) {
+  if (options_.features != nullptr) return load_features(example, image, label, may_skip);
   fitter_.aim(image, epoch_, example);
   try {
     *label = dataset_.decode(example, scratch_, fitter_);
@@ -240,6 +242,14 @@ bool BatchLoader::load(int64_t example, float* image, int32_t* label, bool may_s
     if (!may_skip) throw;
     return false;
   }
+}
+
+bool BatchLoader::load_features(int64_t example, float* values, int32_t* label, bool may_skip) {
+  *label = dataset_.label(example);
+  const bool good = options_.features->read(example, values);
+  require(good || may_skip, dataset_.description(), ": the picture of example ", example,
+          " is broken; hint: --skip-bad goes on without it");
+  return good;
 }
 
 void warm_up_decoding(const Dataset& dataset, LoaderOptions options) {

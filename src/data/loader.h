@@ -16,6 +16,7 @@
 #include "base/small_thread.h"
 #include "data/class_draw.h"
 #include "data/dataset.h"
+#include "data/feature_file.h"
 #include "data/patch_grid.h"
 #include "data/transform.h"
 
@@ -37,6 +38,9 @@ struct LoaderOptions {
   // Training: classes come equally often (class_draw.h). The data set's ClassSorted::class_ends(),
   // or empty: examples come as often as each other.
   std::span<const int64_t> class_ends = {};
+  // Where the examples' numbers come from in place of their pictures, which are not decoded; null:
+  // from the pictures. Of training without augmentation; must outlive the loader.
+  const FeatureFile* features = nullptr;
   bool augment_flip = false;
   int64_t augment_crop_pad = 0;  // pixels
   std::vector<float> mean;       // pixels in [0, 1]; 1 or 3 numbers; empty: the data set's
@@ -49,7 +53,7 @@ struct LoaderOptions {
 
 // Where a batch goes.
 struct BatchSlot {
-  float* images = nullptr;    // (N, C, H, W)
+  float* images = nullptr;    // (N, C, H, W); of features (N, values)
   int32_t* labels = nullptr;  // (N); -1 where there is no example
 };
 
@@ -114,6 +118,7 @@ class BatchLoader {
   DrawnExample drawn(int64_t place) const;
   bool fill_one(Slot& slot, int64_t place, float* image, int32_t* label);
   bool load(int64_t example, float* image, int32_t* label, bool may_skip);
+  bool load_features(int64_t example, float* values, int32_t* label, bool may_skip);
   int64_t handings() const { return batches_ * (options_.twice > 0 ? 2 : 1); }
   int64_t batch_of(int64_t handing) const;
   void stop();

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "data/file_table.h"
 #include "data/image_file.h"
 #include "data/registry.h"
@@ -42,16 +44,34 @@ class FolderDataset : public Dataset {
 
   int32_t label(int64_t index) const override { return static_cast<int32_t>(files_.label(index)); }
 
+  // A picture that was replaced has another size or time.
+  uint64_t fingerprint() const override {
+    Hash hash;
+    for (int64_t i = 0; i < size(); ++i) {
+      const auto path = relative_path(i);
+      hash.add(path.data(), std::strlen(path.data()));
+      struct stat status = {};
+      if (::fstatat(fd_, path.data(), &status, 0) != 0) continue;  // is said when it is decoded
+      const std::array<int64_t, 3> facts = {status.st_size, status.st_mtim.tv_sec,
+                                            status.st_mtim.tv_nsec};
+      hash.add(facts.data(), sizeof facts);
+    }
+    return hash.value();
+  }
+
   int32_t decode(int64_t index, std::span<std::byte> scratch, DecodeTarget& target) const override {
-    const int64_t label = files_.label(index);
-    std::array<char, kMaxRelativePath> relative;
-    std::snprintf(relative.data(), relative.size(), "%s/%s",
-                  class_names()[static_cast<size_t>(label)].c_str(), files_.name(index));
-    decode_image_file({fd_, folder_, relative.data()}, scratch, target);
-    return static_cast<int32_t>(label);
+    decode_image_file({fd_, folder_, relative_path(index).data()}, scratch, target);
+    return label(index);
   }
 
  private:
+  std::array<char, kMaxRelativePath> relative_path(int64_t index) const {
+    std::array<char, kMaxRelativePath> path;
+    std::snprintf(path.data(), path.size(), "%s/%s",
+                  class_names()[static_cast<size_t>(label(index))].c_str(), files_.name(index));
+    return path;
+  }
+
   std::string folder_;
   FileTable files_;
   int fd_;
