@@ -134,6 +134,23 @@ class Accountant {
     shares_.push_back({"sparse_weights", sparse_weights_text(request_), saved, 0});
   }
 
+  // Beside steps that run the frozen part as well. Its evaluation still does.
+  void book_cached_features() {
+    PlanRequest whole = request_;
+    whole.cached.reset();
+    const std::vector<Reservation> reservations = reservations_of(request_, 1);
+    const Schedule before = schedule_of({}, whole), after = schedule_of({});
+    std::vector<NamedLayout> layouts;
+    const Schedule evaluation = make_schedule(evaluation_graph(request_, {}), backend_, layouts);
+    const auto persistent = place_persistent({&after, &evaluation}, reservations);
+    const int64_t bytes =
+        std::max(live_bytes(after, persistent), live_bytes(evaluation, persistent));
+    const std::string text = cached_text(request_);
+    shares_.push_back({"cached_features", text.substr(text.find(": ") + 2),
+                       live_bytes(before, place_persistent({&before}, reservations)) - bytes,
+                       predict_seconds(after, machine_) - predict_seconds(before, machine_)});
+  }
+
   std::vector<Share> shares() { return std::move(shares_); }
 
  private:
@@ -155,6 +172,7 @@ std::vector<Share> account_for(const PlanRequest& request, const Candidate& cand
                                const Machine& machine) {
   Accountant accountant(request, machine);
   if (has_sparse_weights(request.forward)) accountant.book_sparse_weights();
+  if (request.cached) accountant.book_cached_features();
   Schedule schedule = accountant.book_free_techniques();
   Candidate parts;
   accountant.book("order", name_of(order), parts, reordered(schedule, order));

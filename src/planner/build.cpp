@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/bytes.h"
+#include "transforms/cached_features.h"
 #include "transforms/microbatch.h"
 
 namespace thimble {
@@ -34,6 +36,8 @@ Rewrite apply(const PlanRequest& request, Graph graph, Stage stage,
   for (const Setting& s : settings) {
     if (s.technique->stage != stage) continue;
     Rewrite next = s.technique->apply(graph, s.option);
+    // What evaluates the whole network may have a use for it.
+    if (!next.graph && request.cached && s.technique->evaluates) continue;
     if (!next.graph) return {std::nullopt, str_cat(s.technique->name, ": ", next.refusal)};
     graph = std::move(*next.graph);
     all.snr_db = std::min(all.snr_db, next.snr_db);
@@ -49,6 +53,12 @@ Rewrite apply(const PlanRequest& request, Graph graph, Stage stage,
 
 Graph forward_of(const PlanRequest& request, int64_t microbatches) {
   return with_batch(request.forward, batch_of(request.forward) / microbatches);
+}
+
+// What a step runs forward, of one microbatch.
+Graph trained_of(const PlanRequest& request, int64_t microbatches) {
+  Graph forward = forward_of(request, microbatches);
+  return request.cached ? behind_features(forward, request.cached->tensor) : forward;
 }
 
 }  // namespace
@@ -132,9 +142,21 @@ std::string sparse_weights_text(const PlanRequest& request) {
   return describe_sparse_weights(request.forward, method);
 }
 
+std::string cached_text(const PlanRequest& request) {
+  const Graph& forward = request.forward;
+  const Tensor& features = forward.tensor(forward.find(request.cached->tensor));
+  const int64_t bytes =
+      features.shape.elements() / features.shape[0] * element_bytes(features.type);
+  const int64_t examples = request.cached->examples;
+  return str_cat(
+      "cached_features: ", features.name, ", ", format_bytes(bytes), " of each picture",
+      examples > 0 ? str_cat(", ", format_bytes(bytes * examples), " in the run folder") : "");
+}
+
 Promise promise_of(const PlanRequest& request, const Candidate& c) {
   const bool other = has_sparse_weights(request.forward) || request.patches > 1;
   Promise promise = other ? Promise::approximate : Promise::bit_exact;
+  if (request.cached) promise = std::max(promise, Promise::same_math);
   if (c.microbatches > 1) promise = std::max(promise, microbatch().promise(request.forward));
   for (const Setting& s : c.settings) {
     const bool exact = s.technique->with_snr_db && std::isinf(c.snr_db);
@@ -145,7 +167,7 @@ Promise promise_of(const PlanRequest& request, const Candidate& c) {
 }
 
 Rewrite keeping_graph(const PlanRequest& request, const Candidate& c) {
-  Rewrite forward = apply(request, forward_of(request, c.microbatches), Stage::forward, c.settings);
+  Rewrite forward = apply(request, trained_of(request, c.microbatches), Stage::forward, c.settings);
   if (!forward.graph) return forward;
   const TensorId loss = forward.graph->find("loss");
   ensure(loss != kNoTensor, "the model ", request.forward.name, " has no loss");
@@ -178,6 +200,7 @@ Rewrite training_graph(const PlanRequest& request, const Candidate& c) {
 
 Graph evaluation_graph(const PlanRequest& request, const Candidate& c) {
   Graph graph = inference_graph(forward_of(request, c.microbatches));
+  if (request.cached) graph = keeping_features(std::move(graph), request.cached->tensor);
   for (const Setting& s : c.settings) {
     if (!s.technique->evaluates) continue;
     Rewrite next = s.technique->apply(graph, s.option);

@@ -36,6 +36,8 @@ std::vector<int64_t> equal_parts(const PlanRequest& request);
 Numerics numerics_of(const PlanRequest& request, const Candidate& candidate);
 // Where `request.forward` has some: how many there are, and how they change.
 std::string sparse_weights_text(const PlanRequest& request);
+// Of `request.cached`: which tensor it is, and what it takes in the file.
+std::string cached_text(const PlanRequest& request);
 Promise promise_of(const PlanRequest& request, const Candidate& candidate);
 
 // The graph of one step that keeps everything, without what comes last; a refusal when one of its

@@ -182,9 +182,14 @@ class Judge {
     if (!rewritten.graph) return rewritten.refusal;
     Schedule s = make_schedule(*rewritten.graph, backend_, layouts_);
     rewritten.graph.reset();  // one of the two at a time: planning's own peak counts
+    const Schedule* whole = request_.cached ? &evaluation_of(c) : nullptr;
     const auto bytes_in = [&](const Schedule& ordered) {
-      return live_bytes(ordered,
-                        place_persistent({&ordered}, reservations_of(request_, c.microbatches)));
+      const auto reservations = reservations_of(request_, c.microbatches);
+      if (whole == nullptr) {
+        return live_bytes(ordered, place_persistent({&ordered}, reservations));
+      }
+      const auto persistent = place_persistent({&ordered, whole}, reservations);
+      return std::max(live_bytes(ordered, persistent), live_bytes(*whole, persistent));
     };
     c.arena_bytes = INT64_MAX;
     // Where maps are had again, which gradients come first decides more than where they are kept.
@@ -198,11 +203,23 @@ class Judge {
     return "";
   }
 
+  // Where steps do not run the whole network, evaluating it may take more bytes than they do.
+  const Schedule& evaluation_of(const Candidate& c) {
+    std::string key = text_of(Numerics{c.microbatches, c.settings});
+    if (key != evaluation_key_) {
+      evaluation_ = make_schedule(evaluation_graph(request_, c), backend_, layouts_);
+      evaluation_key_ = std::move(key);
+    }
+    return evaluation_;
+  }
+
   const PlanRequest& request_;
   const Machine& machine_;
   bool local_search_;
   KernelCache backend_{make_backend("portable")};
   std::vector<NamedLayout> layouts_;
+  Schedule evaluation_;  // of the newest candidate
+  std::string evaluation_key_;
   std::map<std::string, std::vector<RecomputePlan>> found_;  // by what decides the graph
   size_t shortest_ = 0;  // nodes of the first graph, which no technique made longer
 };

@@ -50,6 +50,22 @@ Arenas place(const Schedule& train, const Schedule& evaluate,
   return a;
 }
 
+// How the weights lie that only the frozen part reads: it alone knows, and training steps do not
+// run it.
+std::vector<NamedLayout> layouts_of_unread(const Graph& training, const Graph& evaluation,
+                                           Backend& backend) {
+  std::vector<NamedLayout> layouts;
+  make_schedule(evaluation, backend, layouts);
+  for (const Node& node : training.nodes) {
+    for (TensorId t : node.inputs) {
+      if (t == kNoTensor) continue;
+      std::erase_if(layouts,
+                    [&](const NamedLayout& l) { return l.name == training.tensor(t).name; });
+    }
+  }
+  return layouts;
+}
+
 void describe_peak(Plan& plan, const Program& program) {
   const MemoryPlan& m = program.memory;
   plan.by_category = bytes_at_step(m, m.peak_step);
@@ -98,9 +114,13 @@ Plan compile(const PlanRequest& request, const Machine& machine, const Candidate
     plan.active_parameters += trained;
     plan.parameters += t.dense.rank() > 0 ? t.dense.elements() : trained;
   }
+  const Graph evaluation = evaluation_graph(request, candidate);
+  if (request.cached && training != nullptr) {
+    layouts = layouts_of_unread(*training, evaluation, backend);
+  }
   Schedule train;
   if (training != nullptr) train = make_schedule(*training, backend, layouts);
-  plan.evaluate.schedule = make_schedule(evaluation_graph(request, candidate), backend, layouts);
+  plan.evaluate.schedule = make_schedule(evaluation, backend, layouts);
   const std::vector<Reservation> reservations = reservations_of(request, candidate.microbatches);
   Arenas best;
   // What has more live bytes than another takes placed need not be placed: that takes long.
@@ -129,7 +149,10 @@ Plan compile(const PlanRequest& request, const Machine& machine, const Candidate
   plan.arena_bytes = best.arena_bytes;
   plan.lower_bound_bytes = best.lower_bound_bytes;
   const Program& main = training != nullptr ? plan.train : plan.evaluate;
-  describe_peak(plan, main);
+  // Where steps do not run the whole network, its evaluation may take more.
+  const bool evaluation_is_larger =
+      request.cached && plan.evaluate.memory.arena_bytes > main.memory.arena_bytes;
+  describe_peak(plan, evaluation_is_larger ? plan.evaluate : main);
   plan.predicted_step_seconds = predict_seconds(main.schedule, machine);
   if (training != nullptr && request.looks_first) {
     const double once = predict_seconds(plan.evaluate.schedule, machine);
@@ -149,6 +172,7 @@ void describe_techniques(const PlanRequest& request, const Candidate& c, Plan& p
     plan.techniques.push_back(str_cat("patches: ", request.patches, " of each picture",
                                       request.looks_first ? ", looked at twice" : ""));
   }
+  if (request.cached) plan.techniques.push_back(cached_text(request));
   if (c.microbatches > 1) {
     const bool ghost = reads_batch_statistics(request.forward);
     plan.techniques.push_back(str_cat("microbatch: ", c.microbatches, " of ",

@@ -19,6 +19,13 @@
 
 namespace thimble {
 
+// A frozen part of the network that training steps do not run: what it makes of each example comes
+// from a file (transforms/cached_features.h).
+struct CachedFeatures {
+  std::string tensor;    // that the part makes: data of the training graph
+  int64_t examples = 0;  // in the file; 0: not known
+};
+
 // What to plan for.
 struct PlanRequest {
   Graph forward;         // ends in "loss" and "correct"
@@ -29,6 +36,7 @@ struct PlanRequest {
   // Examples that belong to one picture: microbatches hold whole pictures, or equal parts of one.
   int64_t patches = 1;
   bool looks_first = false;  // a step evaluates all of its microbatches before it trains on them
+  std::optional<CachedFeatures> cached = {};
   std::string backend = "auto";
   int64_t budget_bytes = 0;  // of the whole process; 0: no bound
   // The data loader's memory and the second batch slot, for batches of this size. May be empty.
