@@ -121,6 +121,9 @@ struct TrainOptions {
   // Tensors may be paged to a file in this folder: the same result, in less memory. It writes to
   // the device in every step. Empty: not.
   std::string offload_folder;
+  // What the frozen part in front of all that is trained makes of each training picture is computed
+  // once and kept in the run folder, in features.bin; steps read that instead of pictures.
+  bool cache_features = false;
   uint64_t seed = 0;
   int threads = 0;               // 0: all cores
   std::string backend = "auto";  // auto, or one of list_backends()
@@ -239,6 +242,9 @@ struct Progress {
   int64_t resident_bytes = 0;  // of the process, now
   int64_t process_bytes = 0;   // planned
   int64_t budget_bytes = 0;
+  // Before the first step, with TrainOptions::cache_features: pictures whose features are in the
+  // file, and how many will be. Else 0.
+  int64_t cached = 0, to_cache = 0;
   bool epoch_done = false;  // then: test loss and accuracy are there
   bool validation = false;  // they are of the validation part, not of the test split
   double test_loss = 0;

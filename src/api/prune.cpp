@@ -214,6 +214,7 @@ PruneReport prune(const TrainOptions& options, const PruneChoice& choice) {
   TrainOptions backbone = options;  // without what would be trained beside it
   backbone.model.side = "none";
   backbone.model.train = "all";
+  backbone.cache_features = false;
   Setup setup = prepare(backbone, true);
   const std::string weights =
       options.initial_weights.empty() ? setup.model_file : options.initial_weights;

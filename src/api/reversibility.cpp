@@ -180,6 +180,7 @@ Reversibility reversibility(const TrainOptions& options) {
   require(options.without.empty(), "reversibility looks at invert alone: without has '",
           joined(options.without), "', leave it out");
   TrainOptions plain_loss = options;
+  plain_loss.cache_features = false;  // it looks at all maps
   // What examples count makes no difference to maps.
   if (options.data.balance == "loss") plain_loss.data.balance = "none";
   Setup setup = prepare(std::move(plain_loss), true);

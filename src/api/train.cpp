@@ -66,6 +66,8 @@ TrainReport train(const TrainOptions& options,
           "fashion-mnist");
   require(options.patience == 0 || !options.run_folder.empty(),
           "patience needs a run folder, where the weights of the best epoch wait");
+  require(!options.cache_features || !options.run_folder.empty(),
+          "cached features need a run folder, where their file is");
   Setup setup = prepare(options, true);
   std::optional<RunLock> lock;  // until training has ended
   open_folder(setup.options, lock);

@@ -287,6 +287,9 @@ void add_training_flags(CLI::App& command, TrainOptions& options) {
               "End after so many epochs without a better accuracy (of equal ones: loss) on the "
               "part of --validation, and keep the best weights",
               "all epochs, and the last weights");
+  add_switch(group, "--cache-features", options.cache_features,
+             "What the frozen part makes of each training picture is computed once and kept in a "
+             "file of the run; steps read that");
   add(group, "--seed", "N", "Same seed and threads: same bits", std::to_string(options.seed),
       [&options](const std::string& flag, const std::string& text) {
         options.seed = parse_seed(flag, text);

@@ -50,7 +50,8 @@ constexpr const char* kOfRuns[] = {"--patches-of",
                                    "--sparse-until",
                                    "--sparse-gradient",
                                    "--sparse-explored",
-                                   "--step-factor"};
+                                   "--step-factor",
+                                   "--cache-features"};
 
 ExitCode run_prune(const Request& request) {
   const PruneReport report = prune(request.options, request.prune);

@@ -28,11 +28,11 @@ constexpr const char* kExamples =
 
 // Of whole runs; one step of one network is looked at.
 constexpr const char* kOfRuns[] = {
-    "--patches-of", "--patch-step", "--patch-loss",       "--budget",    "--allow",
-    "--without",    "--offload",    "--epochs",           "--run",       "--resume",
-    "--lr",         "--momentum",   "--checkpoint-every", "--nesterov",  "--weight-decay",
-    "--schedule",   "--warmup",     "--optimizer-option", "--optimizer", "--step-epochs",
-    "--step-factor"};
+    "--patches-of",  "--patch-step",    "--patch-loss",       "--budget",    "--allow",
+    "--without",     "--offload",       "--epochs",           "--run",       "--resume",
+    "--lr",          "--momentum",      "--checkpoint-every", "--nesterov",  "--weight-decay",
+    "--schedule",    "--warmup",        "--optimizer-option", "--optimizer", "--step-epochs",
+    "--step-factor", "--cache-features"};
 
 ExitCode run_reversibility(const Request& request) {
   OutputFile html("--html", request.html);

@@ -53,12 +53,23 @@ class ProgressDisplay {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+// What will be written beside the model, before that begins.
+std::string file_of_features(const PlanReport& plan) {
+  for (const std::string& technique : plan.techniques) {
+    if (technique.starts_with("cached_features: ")) return technique + "\n";
+  }
+  return "";
+}
+
 TrainReport train_with_progress(const TrainOptions& options, const Interrupt& interrupt) {
   ProgressDisplay display;
   return train(
       options, [&](const Progress& progress) { display.show(progress); },
       [&] { return interrupt.signal() != 0; },
-      [](const PlanReport& plan, const TrainOptions& used) { note(noise_warning(plan, used)); });
+      [](const PlanReport& plan, const TrainOptions& used) {
+        note(noise_warning(plan, used));
+        note(file_of_features(plan));
+      });
 }
 
 // As a shell reads it back.

@@ -23,17 +23,20 @@ std::string memory(const Progress& p) {
 }  // namespace
 
 std::string progress_line(const Progress& p, const ProgressStyle& style) {
+  const bool caches = p.to_cache > 0;
   const std::string head =
-      str_cat("epoch ", p.epoch + 1, "/", p.epochs, " ", p.step + 1, "/", p.steps, " ");
-  const std::string tail =
-      str_cat("loss ", format_fixed(p.loss, 3), " ", format_rate(p.samples_per_second), " img/s ",
-              format_clock(p.seconds_left), " left ", memory(p));
+      caches ? str_cat("features ", p.cached, "/", p.to_cache, " ")
+             : str_cat("epoch ", p.epoch + 1, "/", p.epochs, " ", p.step + 1, "/", p.steps, " ");
+  const std::string tail = str_cat(caches ? "" : str_cat("loss ", format_fixed(p.loss, 3), " "),
+                                   format_rate(p.samples_per_second), " img/s ",
+                                   format_clock(p.seconds_left), " left ", memory(p));
   // The last column stays free: some terminals break the line when it is written.
   const int room = style.columns - 1;
   const int left = room - static_cast<int>(head.size() + tail.size()) - 1;
   std::string bar;
   if (style.terminal && left >= kShortestBar) {
-    const double done = static_cast<double>(p.step + 1) / static_cast<double>(p.steps);
+    const double done = caches ? static_cast<double>(p.cached) / static_cast<double>(p.to_cache)
+                               : static_cast<double>(p.step + 1) / static_cast<double>(p.steps);
     bar = format_bar(done, std::min(left, kLongestBar), style.unicode) + " ";
   }
   std::string line = head + bar + tail;

@@ -81,6 +81,7 @@ void for_each_field(const Visit& visit, Options&... o) {
   visit("without", same, o.without...);
   visit("min_snr_db", same, o.min_snr_db...);
   visit("offload_folder", free, o.offload_folder...);  // the same bits
+  visit("cache_features", same, o.cache_features...);
   visit("seed", same, o.seed...);
   visit("threads", same, o.threads...);
   visit("backend", same, o.backend...);

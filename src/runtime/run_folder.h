@@ -34,7 +34,9 @@ struct StepMetrics {
 //   checkpoint.safetensors  to resume from
 //   base.thimble            the network that it began with, when that came from a file
 //   best.safetensors        with patience: the weights of the best epoch so far
-//   model.safetensors       the trained model
+//   features.bin            with cache_features: what the frozen part makes of each training
+//   picture features.json           and of what that was made model.safetensors       the trained
+//   model
 class RunFolder {
  public:
   // An empty path stands for no folder: it has no checkpoint, and all else throws UserError.
@@ -55,6 +57,8 @@ class RunFolder {
   std::string model_file() const { return file("model.safetensors"); }
   std::string data_file() const { return file("data.json"); }
   std::string best_file() const { return file("best.safetensors"); }
+  std::string features_file() const { return file("features.bin"); }
+  std::string features_origin_file() const { return file("features.json"); }
   // The trained model, or else the last checkpoint. Throws UserError when there is neither.
   std::string weights_file() const;
   bool has_checkpoint() const;

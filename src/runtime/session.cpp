@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "autodiff/class_weights.h"
+#include "transforms/cached_features.h"
 #include "transforms/patches.h"
 
 namespace thimble {
@@ -65,25 +66,32 @@ T* Session::named(const std::string& name) const {
 
 std::vector<Slots> Session::slots(const Schedule& schedule) const {
   std::vector<Slots> result;
-  const BufferId images = schedule.find("images");
-  const BufferId labels = schedule.find("labels");
-  if (images == kNoBuffer) return result;
-  return {{images, {named<void>("images"), named<void>(kNextImages)}},
-          {labels, {named<void>("labels"), named<void>(kNextLabels)}}};
+  const auto add = [&](const std::string& name, const char* next) {
+    const BufferId buffer = schedule.find(name);
+    if (buffer != kNoBuffer) result.push_back({buffer, {named<void>(name), named<void>(next)}});
+  };
+  add("images", kNextImages);
+  add("labels", kNextLabels);
+  // Evaluation makes them, in one place.
+  const bool reads_features = !setup_.features.empty() && schedule.find("images") == kNoBuffer;
+  if (reads_features) add(kCachedFeatures, kNextFeatures);
+  return result;
 }
 
 std::unique_ptr<BatchLoader> Session::open_loader(Part part) {
   const bool training = part == Part::training;
+  const bool cached = training && !setup_.features.empty();
   const std::array<BatchSlot, 2> memory = {
-      BatchSlot{named<float>("images"), named<int32_t>("labels")},
-      BatchSlot{named<float>(kNextImages), named<int32_t>(kNextLabels)}};
-  const Dataset& data = training                   ? *setup_.train_data
-                        : part == Part::validation ? *setup_.validation_data
-                                                   : *setup_.test_data;
+      BatchSlot{named<float>(cached ? kCachedFeatures : "images"), named<int32_t>("labels")},
+      BatchSlot{named<float>(cached ? kNextFeatures : kNextImages), named<int32_t>(kNextLabels)}};
+  const Dataset& data = training || part == Part::pictures ? *setup_.train_data
+                        : part == Part::validation         ? *setup_.validation_data
+                                                           : *setup_.test_data;
   LoaderOptions options = training ? setup_.train_loader : setup_.test_loader;
   options.batch = examples_;
   options.group = plan_.numerics.microbatches;
   if (training && parts_ > 1 && two_passes_) options.twice = parts_;
+  if (cached) options.features = features_.get();
   return std::make_unique<BatchLoader>(data, options, named<void>(kLoaderMemory), memory);
 }
 
@@ -133,6 +141,14 @@ bool Session::sum_patches(BatchLoader& loader) {
 Session::Result Session::evaluate_step(int slot) {
   evaluate_.run(static_cast<size_t>(slot));
   return metrics();
+}
+
+std::span<float> Session::features() const {
+  return {named<float>(kCachedFeatures), static_cast<size_t>(examples_ * setup_.feature_values)};
+}
+
+std::span<const int32_t> Session::labels(int slot) const {
+  return {labels_[static_cast<size_t>(slot)], static_cast<size_t>(examples_)};
 }
 
 std::span<const float> Session::logits_of(int64_t example) const {

@@ -27,7 +27,7 @@ class Session {
   }
 
   // The examples to go through.
-  enum class Part : uint8_t { training, validation, test };
+  enum class Part : uint8_t { training, validation, test, pictures };  // of training, in order
 
   // A loader that fills this session's batch slots; one at a time.
   std::unique_ptr<BatchLoader> open_loader(Part part);
@@ -40,6 +40,13 @@ class Session {
   // of the epoch.
   std::optional<Result> train_step(BatchLoader& loader, double learning_rate, int64_t step);
   Result evaluate_step(int slot);
+
+  // Where the frozen part is not trained with: what it made in the last evaluate_step, for each
+  // example, and the labels of that batch (-1: there is no example, or it is broken).
+  std::span<float> features() const;
+  std::span<const int32_t> labels(int slot) const;
+  // From now on training reads these.
+  void use_features(std::unique_ptr<FeatureFile> features) { features_ = std::move(features); }
 
   struct Evaluation {
     double loss = 0;
@@ -76,6 +83,7 @@ class Session {
   Executor train_;
   Executor evaluate_;
   WeightStore weights_;
+  std::unique_ptr<FeatureFile> features_;
   // What every step touches.
   float* loss_ = nullptr;
   float* correct_ = nullptr;

@@ -14,6 +14,7 @@
 #include "models/model.h"
 #include "runtime/device.h"
 #include "runtime/examples.h"
+#include "runtime/feature_cache.h"
 #include "runtime/model_choice.h"
 #include "runtime/optimizer.h"
 #include "transforms/patches.h"
@@ -230,6 +231,7 @@ Setup prepare(TrainOptions options, bool training, std::unique_ptr<Dataset> pict
   o.threads = usual_threads(o.threads);
   check_patches(o);
   check_examples(o);
+  if (o.cache_features) check_cacheable(o);
   check_optimizer(o.optimizer);
   if (o.optimizer.learning_rate == 0) {
     o.optimizer.learning_rate = usual_learning_rate(o.optimizer.name);
@@ -276,6 +278,7 @@ Setup prepare(TrainOptions options, bool training, std::unique_ptr<Dataset> pict
         with_patches(setup.request.forward, setup.patches, o.patches.loss == "mean");
   }
   weigh_classes(setup);
+  if (training && o.cache_features) read_features(setup);
   if (!training) keep_logits(setup);
   setup.request.patches = setup.patches;
   setup.two_passes = training && o.patches.loss == "mean";

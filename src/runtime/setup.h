@@ -24,6 +24,11 @@ struct Setup {
   int64_t patches = 1;             // of a picture; a batch of the graph counts them
   // The tensor (examples, classes) that evaluation leaves to be read; empty when training.
   std::string logits;
+  // The tensor (examples, ...) that comes from a file in training, how many numbers it has for each
+  // example, and the weights and statistics that it is made with; empty: pictures are trained on.
+  std::string features;
+  int64_t feature_values = 0;
+  std::vector<std::string> feature_weights;
   bool two_passes = false;  // training evaluates a picture's patches before it trains on them
   PlanRequest request;
   Machine machine;      // all zero when it was not measured
@@ -33,6 +38,7 @@ struct Setup {
 // Reservation names: where the loader puts the next batch, and its own memory.
 inline constexpr const char* kNextImages = "images of the next batch";
 inline constexpr const char* kNextLabels = "labels of the next batch";
+inline constexpr const char* kNextFeatures = "features of the next batch";
 inline constexpr const char* kLoaderMemory = "data loader";
 
 // Checks and completes the options, opens the data and builds the model. Throws UserError. With

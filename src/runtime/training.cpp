@@ -8,6 +8,7 @@
 
 #include "base/process_memory.h"
 #include "runtime/best_epoch.h"
+#include "runtime/feature_cache.h"
 #include "runtime/learning_rate.h"
 #include "runtime/metadata.h"
 #include "runtime/run_folder.h"
@@ -108,6 +109,7 @@ class Training {
                        plan_.numerics.microbatches;
     total_steps_ = steps_per_epoch_ * options_.epochs;
     first_step_ = position_.step;
+    if (!setup_.features.empty() && goes_on()) cache_features();
     begin_ = Clock::now();
     // A kill may have come between the checkpoint that names the best epoch and its weights' file.
     if (best_.is_known() && position_.step == (best_.epoch + 1) * steps_per_epoch_) save_best();
@@ -139,6 +141,24 @@ class Training {
     folder_.truncate_metrics(0);
     // A run that is killed before its first checkpoint resumes from here.
     checkpoint();
+  }
+
+  void cache_features() {
+    const auto begin = Clock::now();
+    const auto report = [&](int64_t done, int64_t pictures) {
+      if (!watch_.on_progress) return;
+      const double seconds = seconds_since(begin);
+      Progress p = progress_of_process();
+      p.cached = done;
+      p.to_cache = pictures;
+      p.samples_per_second = static_cast<double>(done) / seconds;
+      p.seconds_left = seconds / static_cast<double>(done) * static_cast<double>(pictures - done);
+      watch_.on_progress(p);
+    };
+    auto features = open_features(session_, setup_, plan_, {report, watch_.should_stop});
+    position_.seconds += seconds_since(begin);
+    stopped_ = features == nullptr;
+    if (!stopped_) session_.use_features(std::move(features));
   }
 
   void epoch() {
@@ -283,14 +303,22 @@ class Training {
     release_what_is_done();
   }
 
+  Progress progress_of_process() const {
+    Progress p;
+    p.epochs = options_.epochs;
+    p.resident_bytes = resident_bytes();
+    p.process_bytes = plan_.process_bytes;
+    p.budget_bytes = plan_.budget_bytes;
+    return p;
+  }
+
   void progress(double lr, int64_t epoch, bool done) {
     if (!watch_.on_progress) return;
     const double seconds = seconds_since(begin_);
     const int64_t here = position_.step - first_step_;
     const int64_t in_epoch = position_.step - epoch * steps_per_epoch_;
-    Progress p;
+    Progress p = progress_of_process();
     p.epoch = epoch;
-    p.epochs = options_.epochs;
     p.step = in_epoch - 1;
     p.steps = steps_per_epoch_;
     p.loss = position_.epoch_loss / static_cast<double>(in_epoch);
@@ -299,9 +327,6 @@ class Training {
     // None were done here when a run goes on with the evaluation of an epoch.
     p.seconds_left = seconds / static_cast<double>(std::max<int64_t>(here, 1)) *
                      static_cast<double>(total_steps_ - position_.step);
-    p.resident_bytes = resident_bytes();
-    p.process_bytes = plan_.process_bytes;
-    p.budget_bytes = plan_.budget_bytes;
     p.epoch_done = done;
     p.validation = validates();
     if (const auto& found = validates() ? validation_ : test_; found) {

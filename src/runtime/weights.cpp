@@ -222,6 +222,16 @@ void WeightStore::load_plain(const Entry& e, const SafetensorsReader& reader,
   take_plain(e);
 }
 
+uint64_t WeightStore::hash(const std::vector<std::string>& names) {
+  Hash hash;
+  for (const Entry& e : entries_) {
+    if (std::find(names.begin(), names.end(), e.buffer->name) == names.end()) continue;
+    hash.add(e.buffer->name.data(), e.buffer->name.size());
+    hash.add(read_plain(e), static_cast<size_t>(e.bytes));
+  }
+  return hash.value();
+}
+
 std::vector<Exploration> WeightStore::exploration() const {
   std::vector<Exploration> layers;
   for (const Entry& e : entries_) {

@@ -38,6 +38,9 @@ class WeightStore {
   // writes there, and nobody may (Arena::map_constant).
   void keep_constant(int64_t bytes) { changeable_ = arena_ + bytes; }
 
+  // A hash of the values of these tensors.
+  uint64_t hash(const std::vector<std::string>& names);
+
   // Of sparse weights, where it is noted which of their positions were ever active.
   std::vector<Exploration> exploration() const;
 

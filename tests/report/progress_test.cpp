@@ -42,6 +42,15 @@ TEST(ReportProgress, LineInAFileHasNoBar) {
             "epoch 1/2 1875/3750 loss 0.432 5321 img/s 2:13 left 80.0/93.0/96.0 MiB");
 }
 
+TEST(ReportProgress, LineWhileFeaturesAreCached) {
+  Progress p = made_up_progress();
+  p.cached = 24;
+  p.to_cache = 96;
+  EXPECT_EQ(progress_line(p, kPlain), "features 24/96 5321 img/s 2:13 left 80.0/93.0/96.0 MiB");
+  EXPECT_EQ(progress_line(p, {true, true, 72}),
+            "features 24/96 ████░░░░░░░░░░░░ 5321 img/s 2:13 left 80.0/93.0/96.0 MiB");
+}
+
 TEST(ReportProgress, NoBudgetIsNotShown) {
   Progress p = made_up_progress();
   p.budget_bytes = 0;

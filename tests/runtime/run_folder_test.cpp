@@ -41,11 +41,11 @@ auto fields(const OptimizerChoice& choice) {
 }
 auto fields(const TrainOptions& options) {
   // A device is planned for; a run is on this machine.
-  const auto& [model, sparse, patches, data, optimizer, a, b, c, d, e, f, g, h, i, j, device, k, l,
-               m, n] = options;
+  const auto& [model, sparse, patches, data, optimizer, a, b, c, d, e, f, g, h, i, j, k, device, l,
+               m, n, o] = options;
   static_cast<void>(device);
   return std::tuple_cat(fields(model), fields(sparse), fields(patches), fields(data),
-                        fields(optimizer), std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m, n));
+                        fields(optimizer), std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o));
 }
 
 // No field has its usual value, and numbers are the hardest of their kind to write.
@@ -75,6 +75,7 @@ TrainOptions unusual_options(const std::string& run_folder) {
   o.without = {"recompute"};
   o.min_snr_db = 30;
   o.offload_folder = "flash";
+  o.cache_features = true;
   o.seed = UINT64_MAX;
   o.threads = 2;
   o.backend = "portable";
@@ -105,8 +106,8 @@ TEST(RunFolder, EveryOptionComesBack) {
   folder.create();
   TrainOptions options = unusual_options(dir / "run");
   options.resume = true;
-  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<57>());
-  static_assert(std::tuple_size_v<decltype(fields(options))> == 57);
+  expect_all_differ(options, TrainOptions{}, std::make_index_sequence<58>());
+  static_assert(std::tuple_size_v<decltype(fields(options))> == 58);
   folder.write_options(options);
   options.resume = false;  // belongs to the call
   EXPECT_EQ(fields(folder.read_options()), fields(options));
