@@ -12,6 +12,8 @@ target_link_libraries(thimble PRIVATE OneDNN::dnnl)
 set(vector_flags -O3 -ffp-contract=fast -Wno-psabi)
 set(vector ${PROJECT_SOURCE_DIR}/src/backends/onednn/vector)
 set_source_files_properties(${vector}/baseline.cpp PROPERTIES COMPILE_OPTIONS "${vector_flags}")
+set_source_files_properties(${vector}/baseline.cpp ${vector}/avx2.cpp ${vector}/avx512.cpp
+  PROPERTIES SKIP_PRECOMPILE_HEADERS ON)  # of other flags
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set_source_files_properties(${vector}/avx2.cpp PROPERTIES COMPILE_OPTIONS
     "${vector_flags};-mavx2;-mfma")

@@ -13,6 +13,8 @@ target_include_directories(thimble_onnx SYSTEM PUBLIC ${ONNX_INCLUDE_DIR})
 target_compile_definitions(thimble_onnx PUBLIC ONNX_NAMESPACE=onnx ONNX_ML=1)
 target_link_libraries(thimble_onnx PUBLIC thimble ${ONNX_LIBRARY} ${ONNX_PROTO_LIBRARY}
                       ${PROTOBUF_LIBRARY})
+target_precompile_headers(thimble_onnx PRIVATE <onnx/onnx_pb.h> <algorithm> <functional> <map>
+                          <string> <vector>)
 thimble_warnings(thimble_onnx)
 
 add_executable(thimble_onnx_cli src/onnx/program.cpp)
