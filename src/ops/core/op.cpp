@@ -29,14 +29,21 @@ const OpTable& op_table() {
 }
 
 const OpDef& find_op(std::string_view name) {
-  const OpDef* def = op_table().find(name);
-  if (def == nullptr) {
+  // Sorted: planning asks for the ops of all nodes again and again.
+  static const std::vector<const OpDef*> sorted = [] {
+    std::vector<const OpDef*> all;
+    for (const OpDef& d : op_table().all()) all.push_back(&d);
+    std::ranges::sort(all, {}, &OpDef::name);
+    return all;
+  }();
+  const auto it = std::ranges::lower_bound(sorted, name, {}, &OpDef::name);
+  if (it == sorted.end() || (*it)->name != name) {
     std::vector<std::string> names;
     for (const OpDef& d : op_table().all()) names.push_back(d.name);
     throw UserError(str_cat("there is no op called '", name, "'", did_you_mean(name, names),
                             " `thimble list ops` names them all"));
   }
-  return *def;
+  return **it;
 }
 
 bool moves_weights(const OpDef& op) {
