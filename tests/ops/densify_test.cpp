@@ -22,10 +22,10 @@ OpCase densify_case(const Shape& dense, int64_t block, const std::vector<int64_t
 TEST(Densify, HoldsItsContract) {
   check_op("densify", {densify_case({4, 3, 2, 2}, 1, every(5, 1, 48)),
                        densify_case({32, 3, 1, 1}, 16, {0, 2, 5}),
-                       densify_case({300, 250}, 1, every(7, 3, 75000)),  // two tiles
-                       densify_case({300, 250}, 1, {74999}),             // one of them empty
+                       densify_case({300, 250}, 1, every(97, 3, 75000)),  // two tiles
+                       densify_case({300, 250}, 1, {74999}),              // one of them empty
                        densify_case({2, 8, 3, 3}, 1, every(4, 2, 144), 4),
-                       densify_case({600, 128}, 1, every(8, 5, 76800), 8)});
+                       densify_case({600, 128}, 1, every(32, 5, 76800), 32)});
 }
 
 TEST(Densify, WritesValuesToTheirPositions) {

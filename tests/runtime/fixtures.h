@@ -39,7 +39,7 @@ inline int kill_until_done(
     const std::string& line, const std::string& run, double seconds,
     const std::function<void()>& after_each = [] {}) {
   int killed = 0;
-  for (; killed < 100; seconds *= 1.15, ++killed) {
+  for (; killed < 100; seconds *= 1.25, ++killed) {
     const bool resume = std::filesystem::exists(run + "/checkpoint.safetensors");
     const cli_test::Finished f = cli_test::shell(
         str_cat("timeout -s KILL ", seconds, " $thimble ", line, resume ? " --resume" : ""));

@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "planner/search_apart.h"
 #include "runtime/fixtures.h"
+#include "runtime/setup.h"
 #include "support/allocations.h"
 #include "support/arena_run.h"
 #include "support/expect_error.h"
@@ -78,12 +80,13 @@ class Training : public testing::Test {
 
 TEST_F(Training, TheSameSeedGivesTheSameBits) {
   for (const std::string& backend : backend_names()) {
-    const Bytes first = model_of(options(backend), backend + "1");
+    TrainOptions o = options(backend);
+    o.epochs = 1;
+    const Bytes first = model_of(o, backend + "1");
     EXPECT_GT(first.size(), 10000);
-    EXPECT_EQ(first, model_of(options(backend), backend + "2")) << backend;
-    TrainOptions other = options(backend);
-    other.seed = 6;
-    EXPECT_NE(first, model_of(other, backend + "3")) << backend;
+    EXPECT_EQ(first, model_of(o, backend + "2")) << backend;
+    o.seed = 6;
+    EXPECT_NE(first, model_of(o, backend + "3")) << backend;
   }
 }
 
@@ -137,20 +140,16 @@ TEST_F(Training, ResumeKeepsWhichTensorsAreRounded) {
   o.checkpoint_every = 1;
   o.allow = {"compress-saved"};
   const PlanReport most = plan(o);
-  const auto rounds = [&](int64_t arena_bytes) {
-    o.budget_bytes = most.fixed_bytes + arena_bytes;
-    const PlanReport report = plan(o);
-    const auto& all = report.techniques;
-    return report.fits && std::find(all.begin(), all.end(), "compress_saved") != all.end();
-  };
+  const thimble::Setup setup = prepare(o, true);  // and not the one of googletest
   // In the middle of the budgets that need it: the memory of a test's process grows with each plan.
-  const int64_t step = most.arena_bytes / 32;
-  int64_t first = most.arena_bytes / 3;
-  while (first < most.arena_bytes && !rounds(first)) first += step;
-  ASSERT_LT(first, most.arena_bytes) << "nothing is rounded in any budget";
-  int64_t last = first;
-  while (rounds(last + step)) last += step;
-  o.budget_bytes = most.fixed_bytes + (first + last) / 2;
+  std::vector<int64_t> rounding;
+  for (const Candidate& c : search_apart(setup.request, setup.machine).useful) {
+    const bool rounds = std::ranges::any_of(
+        c.settings, [](const Setting& s) { return s.technique->name == "compress_saved"; });
+    if (rounds) rounding.push_back(c.arena_bytes);
+  }
+  ASSERT_FALSE(rounding.empty()) << "nothing is rounded in any budget";
+  o.budget_bytes = most.fixed_bytes + rounding[rounding.size() / 2];
   o.run_folder = dir_ / "whole";
   int64_t steps = 0;
   const TrainReport whole = train(o, [&](const Progress&) {
@@ -190,7 +189,9 @@ TEST_F(Training, ResumeReachesTheBitsOfAnUninterruptedRun) {
     o.checkpoint_every = 3;
     const Bytes whole = model_of(o, backend + "whole");
     for (int64_t steps : {1, 6, 11, 20, 29}) {
-      if (kSanitized && steps != 6 && steps != 29) continue;
+      // Where a run goes on does not depend on its kernels: the slow ones do less.
+      const bool few = kSanitized || backend != backend_names().front();
+      if (few && steps != 6 && steps != 29) continue;
       const std::string run = str_cat(backend, steps);
       crash_after(o, run, steps);
       TrainOptions again = o;

@@ -33,9 +33,9 @@ inline Graph training_graph(const Graph& forward, const OptimizerSpec& optimizer
 }
 
 // Everything that `plain` keeps from step to step, after a few steps of `graph`, a rewritten form
-// of it, from the same values.
+// of it, from the same values. The second step reads what the first one left.
 inline std::vector<std::vector<std::byte>> trained_state(const Graph& graph, const Graph& plain,
-                                                         const std::string& backend, int steps = 3,
+                                                         const std::string& backend, int steps = 2,
                                                          double learning_rate = 0) {
   ArenaRun run(graph, backend);
   Values inputs = draw_inputs(plain, 5);

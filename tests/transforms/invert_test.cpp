@@ -238,9 +238,12 @@ TEST(Invert, GivesTheGradientsOfReversibleNetworks) {
     for (const char* norm : {"batch", "frozen", "group"}) {
       SCOPED_TRACE(str_cat(model, ", ", norm));
       const Graph plain = training_graph(small_net(model, 2, norm), kMomentum);
+      std::vector<Graph> checked;
       for (int64_t snr_db : {kUsualSnrDb, kSumsAlone}) {
         const Rewrite rewrite = invert(plain, snr_db);
         ASSERT_TRUE(rewrite.graph) << rewrite.refusal;
+        if (std::ranges::count(checked, *rewrite.graph) > 0) continue;
+        checked.push_back(*rewrite.graph);
         EXPECT_LT(saved_bytes(*rewrite.graph), saved_bytes(plain));
         expect_same_step(*rewrite.graph, plain, 0.05);
       }
