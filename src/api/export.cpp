@@ -1,8 +1,7 @@
-#include <unistd.h>
-
 #include <filesystem>
 #include <set>
 
+#include "base/aside_file.h"
 #include "base/error.h"
 #include "runtime/copy_whole.h"
 #include "runtime/model_choice.h"
@@ -16,13 +15,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A file that is gone when the export has ended.
+// A file that is gone when the export has ended, or else when the next one to `to` begins.
 class PassingFile {
  public:
-  explicit PassingFile(const std::string& beside)
-      : path_((fs::path(beside).parent_path() / str_cat(".", fs::path(beside).filename().string(),
-                                                        ".tmp-", ::getpid(), kNetworkSuffix))
-                  .string()) {}
+  explicit PassingFile(const std::string& to) : path_(aside_path(to)) { remove_stale_asides(to); }
   ~PassingFile() {
     std::error_code ignored;
     fs::remove(path_, ignored);

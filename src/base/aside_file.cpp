@@ -45,6 +45,15 @@ pid_t writer_of(std::string_view name) {
   return whole && pid > 0 ? pid : 0;
 }
 
+// Written aside for `target`, or for what was itself aside for it.
+bool is_aside_of(std::string_view name, std::string_view target) {
+  while (writer_of(name) > 0) {
+    name = name.substr(1, name.rfind(kMark) - 1);
+    if (name == target) return true;
+  }
+  return false;
+}
+
 // Removes the files aside in the folder of which `stale(name, writer)` holds.
 template <class Stale>
 void remove_asides(const fs::path& folder, const Stale& stale) {
@@ -58,15 +67,8 @@ void remove_asides(const fs::path& folder, const Stale& stale) {
 
 }  // namespace
 
-AsideFile::AsideFile(std::string path) : path_(std::move(path)) {
-  const fs::path folder = folder_of(path_);
-  const std::string prefix = str_cat('.', fs::path(path_).filename().string(), kMark);
-  // Our own number belongs to an earlier process: in a container it is the same each time.
-  remove_asides(folder, [&](const std::string& name, pid_t writer) {
-    return name.substr(0, name.rfind(kMark) + kMark.size()) == prefix &&
-           (writer == ::getpid() || (::kill(writer, 0) != 0 && errno == ESRCH));
-  });
-  aside_path_ = (folder / (prefix + std::to_string(::getpid()))).string();
+AsideFile::AsideFile(std::string path) : path_(std::move(path)), aside_path_(aside_path(path_)) {
+  remove_stale_asides(path_);
   fd_ = retried(
       [&] { return ::open(aside_path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
   if (fd_ < 0) fail();
@@ -101,6 +103,20 @@ void AsideFile::commit() {
 
 void AsideFile::fail() const {
   throw UserError(str_cat(path_, ": cannot write: ", std::strerror(errno)));
+}
+
+std::string aside_path(const std::string& path) {
+  const std::string name = fs::path(path).filename().string();
+  return (folder_of(path) / str_cat('.', name, kMark, ::getpid())).string();
+}
+
+void remove_stale_asides(const std::string& path) {
+  const std::string target = fs::path(path).filename().string();
+  // Our own number belongs to an earlier process: in a container it is the same each time.
+  remove_asides(folder_of(path), [&](const std::string& name, pid_t writer) {
+    const bool dead = writer == ::getpid() || (::kill(writer, 0) != 0 && errno == ESRCH);
+    return dead && is_aside_of(name, target);
+  });
 }
 
 void remove_aside_files(const std::string& folder) {

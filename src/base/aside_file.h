@@ -29,6 +29,12 @@ class AsideFile {
   int fd_;
 };
 
+// Where this process may keep what it needs to write `path`, until it removes it:
+// `.<name>.tmp-<pid>`.
+std::string aside_path(const std::string& path);
+// Removes what dead processes left of writing `path`, and of writing what they kept there.
+void remove_stale_asides(const std::string& path);
+
 // Removes every `.<name>.tmp-<number>` in the folder, whoever made it: for the only process that
 // may write there. A number may belong to a new process by now, or to one that is not yet reaped.
 void remove_aside_files(const std::string& folder);

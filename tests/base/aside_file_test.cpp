@@ -20,6 +20,7 @@ TEST(AsideFile, RemovesWhatItsDeadWritersLeft) {
   write_file(dir / ".b.tmp-999999999", {1});  // of another file
   write_file(dir / ".a.tmp-1", {1});          // alive
   write_file(dir / ".a.tmp-x.tmp-999999999", {1});
+  write_file(dir / "..a.tmp-999999998.tmp-999999999", {1});  // aside for what was aside
   {
     AsideFile file(dir / "a");
     file.write("new", 3);
@@ -28,6 +29,7 @@ TEST(AsideFile, RemovesWhatItsDeadWritersLeft) {
   }
   EXPECT_FALSE(fs::exists(ours));
   EXPECT_FALSE(fs::exists(dir / ".a.tmp-999999999"));
+  EXPECT_FALSE(fs::exists(dir / "..a.tmp-999999998.tmp-999999999"));
   EXPECT_TRUE(fs::exists(dir / ".b.tmp-999999999"));
   EXPECT_TRUE(fs::exists(dir / ".a.tmp-1"));
   EXPECT_TRUE(fs::exists(dir / ".a.tmp-x.tmp-999999999"));
