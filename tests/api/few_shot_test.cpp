@@ -231,6 +231,36 @@ TEST_F(FewShot, PredictsWithoutTheDataWhatEvaluationAnswers) {
   EXPECT_EQ(green, evaluated.classes[0].correct);
 }
 
+// The good ones are answered, each broken one is an error that names it.
+TEST_F(FewShot, ThePredictCommandAnswersBesideBrokenPictures) {
+  TrainOptions o = options();
+  o.epochs = 1;
+  train(o);
+  const std::string good = dir_ / "data/test/green/0.png";
+  write_file(dir_ / "cut.png", {0x89, 'P', 'N', 'G'});
+  const auto call = [&](const std::string& pictures) {
+    return cli_test::thimble("predict --json --threads 1 --run " + o.run_folder + " " + pictures);
+  };
+  const auto f = call(good + " " + (dir_ / "cut.png") + " " + (dir_ / "none.jpg") + " " + good);
+  EXPECT_EQ(f.exit_code, 2);
+  const auto pictures = nlohmann::json::parse(f.out)["pictures"];
+  ASSERT_EQ(pictures.size(), 4u);
+  for (const size_t i : {0, 3}) {
+    EXPECT_EQ(pictures[i]["file"], good);
+    EXPECT_EQ(pictures[i]["answers"].size(), 2u);
+    EXPECT_TRUE(pictures[i]["error"].is_null());
+  }
+  for (const size_t i : {1, 2}) {
+    const std::string error = pictures[i]["error"];
+    EXPECT_TRUE(error.starts_with(std::string(pictures[i]["file"]) + ": ")) << error;
+    EXPECT_NE(f.err.find("thimble: error: " + error + "\n"), f.err.npos) << f.err;
+  }
+  const auto alone = call(dir_ / "none.jpg");
+  EXPECT_EQ(alone.exit_code, 2);
+  EXPECT_EQ(nlohmann::json::parse(alone.out)["error"]["exit_code"], 2) << alone.out;
+  EXPECT_NE(alone.err.find("none.jpg"), alone.err.npos) << alone.err;
+}
+
 TEST_F(FewShot, APredictionThatDoesNotFitIsAResult) {
   TrainOptions o = options();
   train(o);

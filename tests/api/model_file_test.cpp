@@ -1,8 +1,11 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
+#include "models/mobile_network.h"
 #include "models/small_network.h"
 #include "runtime/fixtures.h"
 #include "runtime/network_file.h"
@@ -31,6 +34,7 @@ class ModelFile : public testing::Test {
     write_network(model_, network, [&](const NetworkParameter& p) {
       // Statistics and scales are positive.
       const bool scale = p.name.ends_with("var") || p.name.ends_with("norm.weight");
+      values_.resize(std::max(values_.size(), static_cast<size_t>(p.shape.elements())));
       for (size_t i = 0; i < values_.size(); ++i) {
         values_[i] = scale ? 1.0f : 0.05f * static_cast<float>(i % 13) - 0.31f;
       }
@@ -142,6 +146,83 @@ TEST_F(ModelFile, IsExportedWithTheTrainedWeights) {
       cli_test::thimble("export " + (dir_ / "run") + " --to " + (dir_ / "w.safetensors")).exit_code,
       0);
   EXPECT_EQ(read_file(dir_ / "w.safetensors"), read_file(dir_ / "run/model.safetensors"));
+}
+
+// The program in the place of thimble-onnx ends the export as kill -9 does, with its network
+// beside.
+TEST_F(ModelFile, AKilledExportLeavesNothingBehindTheNext) {
+  ASSERT_EQ(cli_test::thimble(line("--train head")).exit_code, 0);
+  const std::string out = dir_ / "out";
+  std::filesystem::create_directory(out);
+  const auto files = [&] { return std::distance(std::filesystem::directory_iterator(out), {}); };
+  const auto exported = [&](const std::string& program) {
+    std::ofstream(dir_ / "program") << "#!/bin/sh\n" << program << '\n';
+    std::filesystem::permissions(dir_ / "program", std::filesystem::perms::owner_all);
+    return cli_test::shell("THIMBLE_ONNX='" + (dir_ / "program") + "' $thimble export " +
+                           (dir_ / "run") + " --to " + out + "/net.onnx");
+  };
+  EXPECT_EQ(exported("kill -9 $PPID").exit_code, 137);
+  EXPECT_EQ(files(), 1);
+  const Finished f = exported("cp \"$2\" \"$3\"");
+  EXPECT_EQ(f.exit_code, 0) << f.err;
+  EXPECT_EQ(files(), 1);
+  EXPECT_EQ(classes_of(read_network(out + "/net.onnx")), 10);
+}
+
+// Of a network from a file, with and without one beside it; stopped as a crash would.
+TEST_F(ModelFile, ARunOfAPartGoesOnToTheSameBits) {
+  for (const char* side : {"none", "rep-net"}) {
+    const bool alone = std::string(side) == "none";
+    if (!alone) write(mobilenet_v2_network(0.25, {3, 32, 32}));  // of several stages, as it needs
+    TrainOptions o;
+    o.model.name = model_;
+    o.model.channels = 3;
+    o.model.height = o.model.width_px = 28;
+    o.model.batch = 8;
+    o.model.side = side;
+    o.model.train = alone ? "bias,head" : "side,head";
+    o.data.path = dir_ / "data";
+    o.data.flip = true;
+    o.threads = 1;
+    o.checkpoint_every = 2;
+    o.run_folder = dir_ / side;
+    const auto whole = read_file(train(o).weights_file);
+    o.run_folder += " again";
+    int64_t steps = 0;
+    const auto crash = [&](const Progress&) {
+      if (++steps == 5) throw std::runtime_error("crash");
+    };
+    EXPECT_THROW(train(o, crash), std::runtime_error);
+    o.resume = true;
+    EXPECT_TRUE(read_file(train(o).weights_file) == whole) << side;
+  }
+}
+
+// Each picture's patches go through the network of the file, whose norms then stay as they are.
+TEST_F(ModelFile, TrainsOnPatches) {
+  for (const char* loss : {"each", "mean"}) {
+    const std::string flags =
+        str_cat("--train head --norm frozen --patches-of 56x56 --patch-loss ", loss);
+    const Finished f = cli_test::thimble(line(flags, loss));
+    ASSERT_EQ(f.exit_code, 0) << f.err;
+    EXPECT_EQ(values_of(dir_ / loss + "/model.safetensors", "stem.weight", 216),
+              values_of(model_, "stem.weight", 216));
+    EXPECT_EQ(cli_test::thimble("eval --run " + (dir_ / loss)).exit_code, 0);
+  }
+  EXPECT_NE(read_file(dir_ / "each/model.safetensors"), read_file(dir_ / "mean/model.safetensors"));
+}
+
+// Sparse weights are those of both networks, and both are trained.
+TEST_F(ModelFile, WithANetworkBesideItIsTrainedSparse) {
+  write(mobilenet_v2_network(0.25, {3, 32, 32}));
+  const Finished f = cli_test::thimble(line("--side rep-net --sparsity 0.5 --lr 0.001"));
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  EXPECT_EQ(cli_test::thimble("eval --run " + (dir_ / "run")).exit_code, 0);
+  const Finished part = cli_test::thimble(line("--side rep-net --sparsity 0.5 --train side,head"));
+  EXPECT_EQ(part.exit_code, 2);
+  EXPECT_NE(part.err.find("sparse weights are trained all, and --train is side,head"),
+            part.err.npos)
+      << part.err;
 }
 
 TEST_F(ModelFile, FrozenLayersSaveNothing) {
