@@ -243,6 +243,12 @@ class Training {
 
   void end_epoch(int64_t epoch) {
     const double lr = rate(position_.step - 1);
+    // The last step's own loss is from before its update.
+    if (!std::isfinite(validates() ? validation_->loss : test_->loss)) {
+      throw Diverged(str_cat("the loss is not a number when epoch ", epoch + 1, " is evaluated",
+                             "; try a smaller learning rate (now ", lr, ") or a longer warm-up",
+                             hint_of_noise()));
+    }
     progress(lr, epoch, true);
     StepMetrics m;
     m.step = position_.step;

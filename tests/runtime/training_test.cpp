@@ -161,6 +161,18 @@ TEST_F(Training, ResumeKeepsWhichTensorsAreRounded) {
   EXPECT_TRUE(model_of(o, "again") == read_file(whole.weights_file));
 }
 
+// One step, whose loss is a number: its update is what is too large.
+TEST_F(Training, WeightsThatAreNoNumbersAreNotSaved) {
+  TrainOptions o = options();
+  o.model.name = "lenet";
+  o.model.batch = 80;
+  o.epochs = 1;
+  o.optimizer.learning_rate = 1e30;
+  o.run_folder = dir_ / "run";
+  expect_error<Diverged>([&] { train(o); }, "the loss is not a number when epoch 1 is evaluated");
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "run/model.safetensors"));
+}
+
 // A model that was trained in parts within a budget is evaluated within it, in parts too.
 TEST_F(Training, WhatABudgetTrainedItAlsoEvaluates) {
   if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
