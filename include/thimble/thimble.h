@@ -52,7 +52,7 @@ struct DataChoice {
   int64_t crop_pad = 0;            // random crop after padding by this many pixels
   bool skip_bad = false;           // go on when a file is broken, and count it
   int64_t decode_bytes = 1 << 20;  // memory for decoding one picture
-  // How pixels become numbers: 0..1, 0..255, -1..1, imagenet, caffe. Empty: as the model's file
+  // How pixels become numbers: a name of list_pixels(). Empty: as the model's file
   // says, or else by the data set's mean and deviation.
   std::string pixels = {};
   double validation = 0;         // share of the training examples kept aside, for `patience`
@@ -572,6 +572,7 @@ void export_model(const std::string& from, const std::string& to);
 using Listing = std::vector<std::pair<std::string, std::string>>;
 Listing list_models();
 Listing list_data();
+Listing list_pixels();  // what `DataChoice::pixels` may say
 Listing list_ops();
 Listing list_optimizers();      // with what `OptimizerChoice::options` may set
 Listing list_approximations();  // what `TrainOptions::allow` may name

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "backends/backend.h"
+#include "data/pixels.h"
 #include "data/registry.h"
 #include "models/model.h"
 #include "ops/core/op.h"
@@ -29,6 +30,12 @@ Listing list_models() {
 Listing list_data() {
   Listing all;
   for (const DataSource* s : data_sources()) all.emplace_back(s->name, s->summary);
+  return all;
+}
+
+Listing list_pixels() {
+  Listing all;
+  for (const PixelChoice& rule : pixel_choices()) all.emplace_back(rule.name, rule.summary);
   return all;
 }
 

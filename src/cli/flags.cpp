@@ -30,10 +30,11 @@ CLI::Option* add_real(const Group& group, const char* name, double& field, const
 }
 
 CLI::Option* add_choice(const Group& group, const char* name, std::string& field,
-                        const std::vector<std::string>& choices, const char* help) {
+                        const std::vector<std::string>& choices, const char* help,
+                        const std::string& usual = "") {
   std::string type;
   for (const std::string& c : choices) type += (type.empty() ? "" : "|") + c;
-  return add(group, name, type.c_str(), help, field,
+  return add(group, name, type.c_str(), help, usual.empty() ? field : usual,
              [&field, choices](const std::string& flag, const std::string& text) {
                field = parse_choice(flag, text, choices);
              });
@@ -238,12 +239,9 @@ void add_data_flags(CLI::App& command, DataChoice& data) {
   const Group group = {command, "Data"};
   add_text(group, "--data", "NAME|FOLDER", data.path,
            "Examples: a name of `thimble list data`, or a folder");
-  add(group, "--pixels", "0..1|0..255|-1..1|imagenet|caffe",
-      "How pixels become numbers; caffe: blue first, less the mean of ImageNet",
-      "as the model's file says, or by the data's mean",
-      [&data](const std::string& flag, const std::string& text) {
-        data.pixels = parse_choice(flag, text, {"0..1", "0..255", "-1..1", "imagenet", "caffe"});
-      });
+  add_choice(group, "--pixels", data.pixels, names_in(list_pixels()),
+             "How pixels become numbers; caffe: blue first, less the mean of ImageNet",
+             "as the model's file says, or by the data's mean");
   add_switch(group, "--flip", data.flip, "Mirror training images at random");
   add_integer(group, "--crop", data.crop_pad, 0, 1024,
               "Shift training images at random by at most N pixels");

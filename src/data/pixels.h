@@ -13,8 +13,14 @@ struct PixelNumbers {
   bool bgr = false;         // of three channels, blue comes first
 };
 
-// The rule with one of these names: 0..1, 0..255, -1..1, imagenet, caffe. Throws UserError when
-// there is none.
+struct PixelChoice {
+  std::string name;
+  std::string summary;
+  PixelNumbers numbers;
+};
+const std::vector<PixelChoice>& pixel_choices();
+
+// The rule of that name. Throws UserError when there is none.
 PixelNumbers pixels_called(const std::string& name);
 
 }  // namespace thimble

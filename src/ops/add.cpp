@@ -57,7 +57,6 @@ void define_add(OpTable& table) {
   def.name = "add";
   def.summary = "the sum of two tensors of one shape";
   def.sum_signs = std::array<double, 2>{1, 1};
-  def.onnx = "Add";
   def.inputs = {{"src_0"}, {"src_1"}};
   def.outputs = {{"dst"}};
   def.infer = [](const OpShapes& s) {

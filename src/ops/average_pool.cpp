@@ -105,7 +105,6 @@ void define_average_pool(OpTable& table) {
   OpDef forward;
   forward.name = "average_pool";
   forward.summary = "the mean of each window of an image";
-  forward.onnx = "AveragePool";
   forward.attributes = pool_attributes();
   add_count_include_pad(forward.attributes);
   forward.inputs = {{"src"}};

@@ -351,7 +351,6 @@ void define_batch_norm(OpTable& table) {
   OpDef def;
   def.name = "batch_norm";
   def.summary = "batch normalisation, then an optional addend, then an optional activation";
-  def.onnx = "BatchNormalization";
   def.attributes = attribute_specs();
   def.inputs = {{"src"}, {"addend", true}, {"gamma"}, {"beta"}, {"running_mean"}, {"running_var"}};
   def.outputs = {{"dst"}, {"mean"}, {"inv_std"}, {"mask"}};

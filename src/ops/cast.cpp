@@ -25,7 +25,6 @@ void define_cast(OpTable& table) {
   OpDef def;
   def.name = "cast";
   def.summary = "the same numbers in another element type, rounded to the nearest";
-  def.onnx = "Cast";
   def.attributes = {{"to", std::string("f32"), "f32 or bf16"}};
   def.inputs = {{"src"}};
   def.outputs = {{"dst"}};

@@ -69,7 +69,6 @@ void define_concat(OpTable& table) {
   OpDef def;
   def.name = "concat";
   def.summary = "joins tensors along one axis";
-  def.onnx = "Concat";
   def.attributes = {{"axis", int64_t{1}, "the axis along which sizes add up"}};
   def.inputs = {{"..."}};
   def.outputs = {{"dst"}};

@@ -347,7 +347,6 @@ void define_conv2d(OpTable& table) {
   def.name = "conv2d";
   def.sum_form = "conv2d_sum";
   def.summary = "two-dimensional convolution; groups, stride, dilation, asymmetric padding";
-  def.onnx = "Conv";
   def.attributes = attribute_specs();
   def.inputs = {{"src"}, {"weights"}, {"bias", true}};
   def.outputs = {{"dst"}};

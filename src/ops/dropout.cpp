@@ -55,7 +55,6 @@ void define_dropout(OpTable& table) {
   OpDef def;
   def.name = "dropout";
   def.summary = "zeroes elements at random and scales the rest to keep the mean (arXiv 1207.0580)";
-  def.onnx = "Dropout";
   def.attributes = {{"probability", 0.5, "of zeroing an element"},
                     {"layer", int64_t{0}, "names the random stream: another one for each layer"},
                     {"training", int64_t{1}, "0: pass everything unchanged"}};

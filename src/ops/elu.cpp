@@ -38,7 +38,6 @@ void define_elu(OpTable& table) {
   define_activation<Elu>(
       table, {.name = "elu",
               .summary = "x above zero, alpha * (exp(x) - 1) below",
-              .onnx = "Elu",
               .attributes = {{"alpha", 1.0, "minus the limit far below zero, positive"}},
               .saves_output = true,
               .check = [](const Attributes& a) {

@@ -6,7 +6,6 @@ void define_flatten(OpTable& table) {
   OpDef def;
   def.name = "flatten";
   def.summary = "one row of numbers per sample: (N, ...) to (N, rest)";
-  def.onnx = "Flatten";
   def.inputs = {{"src"}};
   def.outputs = {{"dst"}};
   def.infer = [](const OpShapes& s) {

@@ -47,7 +47,6 @@ void define_gelu(OpTable& table) {
   define_activation<Gelu>(
       table, {.name = "gelu",
               .summary = "x times the normal distribution function",
-              .onnx = "Gelu",
               .attributes = {{"approximate", std::string("none"), "none: by erf; tanh: by tanh"}},
               .check = [](const Attributes& a) {
                 const std::string& way = a.text("approximate");

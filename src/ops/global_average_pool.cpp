@@ -45,7 +45,6 @@ void define_global_average_pool(OpTable& table) {
   OpDef forward;
   forward.name = "global_average_pool";
   forward.summary = "the mean of each channel of an image";
-  forward.onnx = "GlobalAveragePool";
   forward.inputs = {{"src"}};
   forward.outputs = {{"dst"}};
   forward.infer = [](const OpShapes& s) {

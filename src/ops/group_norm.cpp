@@ -194,7 +194,6 @@ void define_group_norm(OpTable& table) {
   def.summary =
       "normalisation of each image's channel groups, then an optional addend, then an "
       "optional activation";
-  def.onnx = "GroupNormalization";
   def.attributes = attribute_specs();
   def.inputs = {{"src"}, {"addend", true}, {"gamma"}, {"beta"}};
   def.outputs = {{"dst"}, {"mean"}, {"inv_std"}, {"mask"}};

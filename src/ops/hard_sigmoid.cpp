@@ -26,7 +26,6 @@ void define_hard_sigmoid(OpTable& table) {
   define_activation<HardSigmoid>(
       table, {.name = "hard_sigmoid",
               .summary = "min(max(alpha * x + beta, 0), 1)",
-              .onnx = "HardSigmoid",
               .attributes = {{"alpha", 1.0 / 6, "the slope"}, {"beta", 0.5, "the value at zero"}},
               .saves_output = true,
               .keeps_zero = false});

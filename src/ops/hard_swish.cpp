@@ -21,8 +21,7 @@ struct HardSwish {
 }  // namespace
 
 void define_hard_swish(OpTable& table) {
-  define_activation<HardSwish>(
-      table, {.name = "hard_swish", .summary = "x * relu6(x + 3) / 6", .onnx = "HardSwish"});
+  define_activation<HardSwish>(table, {.name = "hard_swish", .summary = "x * relu6(x + 3) / 6"});
 }
 
 }  // namespace thimble

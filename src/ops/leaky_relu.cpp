@@ -38,7 +38,6 @@ void define_leaky_relu(OpTable& table) {
   define_activation<LeakyRelu>(
       table, {.name = "leaky_relu",
               .summary = "x above zero, alpha * x below",
-              .onnx = "LeakyRelu",
               .attributes = {{"alpha", 0.01, "the slope below zero, positive"}},
               .saves_output = true,
               .inverse = inverted,

@@ -184,7 +184,6 @@ void define_linear(OpTable& table) {
   OpDef def;
   def.name = "linear";
   def.summary = "fully connected layer: src times weights transposed, plus bias";
-  def.onnx = "Gemm";
   def.attributes = attribute_specs();
   def.inputs = {{"src"}, {"weights"}, {"bias", true}};
   def.outputs = {{"dst"}};

@@ -89,7 +89,6 @@ void define_max_pool(OpTable& table) {
   OpDef forward;
   forward.name = "max_pool";
   forward.summary = "the maximum of each window of an image";
-  forward.onnx = "MaxPool";
   forward.attributes = pool_attributes();
   forward.inputs = {{"src"}};
   forward.outputs = {{"dst"}, {"indices"}};

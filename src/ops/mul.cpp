@@ -75,7 +75,6 @@ void define_mul(OpTable& table) {
   OpDef def;
   def.name = "mul";
   def.summary = "the elementwise product; or each plane of an image times a factor of its own";
-  def.onnx = "Mul";
   def.inputs = {{"src_0"}, {"src_1"}};
   def.outputs = {{"dst"}};
   def.infer = [](const OpShapes& s) {

@@ -84,7 +84,6 @@ void define_pad(OpTable& table) {
   OpDef forward;
   forward.name = "pad";
   forward.summary = "a border of zeros around images";
-  forward.onnx = "Pad";
   forward.attributes = attribute_specs();
   forward.inputs = {{"src"}};
   forward.outputs = {{"dst"}};

@@ -22,7 +22,6 @@ void define_relu(OpTable& table) {
   define_activation<Relu>(table,
                           {.name = "relu",
                            .summary = "max(x, 0)",
-                           .onnx = "Relu",
                            .saves_output = true,
                            .power = [](const Graph&, const Node&, const std::vector<double>& in) {
                              return in[0] * power_passed(0);

@@ -19,9 +19,8 @@ struct Relu6 {
 }  // namespace
 
 void define_relu6(OpTable& table) {
-  define_activation<Relu6>(
-      table,
-      {.name = "relu6", .summary = "min(max(x, 0), 6)", .onnx = "Clip", .saves_output = true});
+  define_activation<Relu6>(table,
+                           {.name = "relu6", .summary = "min(max(x, 0), 6)", .saves_output = true});
 }
 
 }  // namespace thimble

@@ -32,7 +32,6 @@ void define_reshape(OpTable& table) {
   OpDef def;
   def.name = "reshape";
   def.summary = "the same elements under another shape";
-  def.onnx = "Reshape";
   def.attributes = {{"shape", ints({-1}), "the new sizes; one may be -1"}};
   def.inputs = {{"src"}};
   def.outputs = {{"dst"}};

@@ -75,7 +75,6 @@ void define_row_slice(OpTable& table) {
   OpDef slice;
   slice.name = "row_slice";
   slice.summary = "a band of an image's rows";
-  slice.onnx = "Slice";
   slice.attributes = {{"begin", int64_t{0}, "the first row"}, {"rows", int64_t{0}, "how many"}};
   slice.inputs = {{"src"}};
   slice.outputs = {{"dst"}};

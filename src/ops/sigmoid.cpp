@@ -22,7 +22,6 @@ struct Sigmoid {
 void define_sigmoid(OpTable& table) {
   define_activation<Sigmoid>(table, {.name = "sigmoid",
                                      .summary = "1 / (1 + exp(-x))",
-                                     .onnx = "Sigmoid",
                                      .saves_output = true,
                                      .keeps_zero = false});
 }

@@ -27,8 +27,7 @@ struct Silu {
 
 void define_silu(OpTable& table) {
   // ONNX writes it as Mul(x, Sigmoid(x)).
-  define_activation<Silu>(
-      table, {.name = "silu", .summary = "x * sigmoid(x), also called swish", .onnx = ""});
+  define_activation<Silu>(table, {.name = "silu", .summary = "x * sigmoid(x), also called swish"});
 }
 
 }  // namespace thimble

@@ -122,7 +122,6 @@ void define_softmax_cross_entropy(OpTable& table) {
   OpDef forward;
   forward.name = "softmax_cross_entropy";
   forward.summary = "mean cross-entropy of softmax(logits) against labels, and correct answers";
-  forward.onnx = "SoftmaxCrossEntropyLoss";
   forward.attributes = attribute_specs();
   forward.inputs = {{"logits"}, {"labels"}, {"class_weights", true}};
   forward.outputs = {{"loss"}, {"correct"}, {"probabilities"}};

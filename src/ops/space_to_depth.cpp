@@ -13,13 +13,11 @@ void define_space_to_depth(OpTable& table) {
     return dst;
   });
   apart.summary = "squares of pixels become channels";
-  apart.onnx = "SpaceToDepth";
   table.add(apart);
 
   OpDef together = space_op("depth_to_space", "space_to_depth", false,
                             [](const OpShapes& s) { return whole_of("depth_to_space", s, 1); });
   together.summary = "the inverse of space_to_depth";
-  together.onnx = "DepthToSpace";
   table.add(together);
 }
 

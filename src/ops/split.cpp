@@ -143,7 +143,6 @@ void define_split(OpTable& table) {
   OpDef split;
   split.name = "split";
   split.summary = "cuts a tensor into parts along one axis";
-  split.onnx = "Split";
   split.attributes = attribute_specs();
   split.inputs = {{"src"}};
   split.outputs = {{"..."}};

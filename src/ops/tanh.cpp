@@ -20,9 +20,8 @@ struct Tanh {
 }  // namespace
 
 void define_tanh(OpTable& table) {
-  define_activation<Tanh>(
-      table,
-      {.name = "tanh", .summary = "hyperbolic tangent", .onnx = "Tanh", .saves_output = true});
+  define_activation<Tanh>(table,
+                          {.name = "tanh", .summary = "hyperbolic tangent", .saves_output = true});
 }
 
 }  // namespace thimble

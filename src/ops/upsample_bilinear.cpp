@@ -100,7 +100,6 @@ void define_upsample_bilinear(OpTable& table) {
   OpDef forward;
   forward.name = "upsample_bilinear";
   forward.summary = "images brought to another size, linear between the middles of pixels";
-  forward.onnx = "Resize";
   forward.attributes = {{"size", both(0), "height and width of dst"}};
   forward.inputs = {{"src"}};
   forward.outputs = {{"dst"}};

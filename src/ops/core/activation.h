@@ -15,7 +15,6 @@ namespace thimble {
 struct ActivationSpec {
   std::string name;
   std::string summary;
-  std::string onnx;
   std::vector<AttributeSpec> attributes = {};
   bool saves_output = false;  // the slope is a function of the output (ReLU): free to keep
   bool keeps_zero = true;     // f(0) = 0: it runs on every layout (OpDef::elementwise)
@@ -59,7 +58,6 @@ void define_activation(OpTable& table, const ActivationSpec& spec) {
   OpDef forward;
   forward.name = spec.name;
   forward.summary = spec.summary;
-  forward.onnx = spec.onnx;
   forward.attributes = spec.attributes;
   forward.inputs = {{"src"}};
   forward.outputs = {{"dst"}};

@@ -104,7 +104,6 @@ struct Inverse {
 struct OpDef {
   std::string name;
   std::string summary;  // one sentence, for `thimble list ops`
-  std::string onnx;     // ONNX operator, empty when there is none
   std::vector<AttributeSpec> attributes;
   std::vector<Port> inputs;  // a last port called "..." takes any number
   std::vector<Port> outputs;
