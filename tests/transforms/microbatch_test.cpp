@@ -139,12 +139,12 @@ TEST(Microbatch, OfPartsOfWeightsMeansTheSameAsTheWholeBatch) {
     const Graph part =
         accumulate_gradients(training_graph(with_batch(forward, kBatch / 2), optimizer), 2);
     for (const std::string& backend : backend_names()) {
-      for (int steps : {1, 2}) {
-        const State expected = trained_whole(whole, inputs, backend, steps);
-        const State got = trained_in_parts(whole, inputs, part, backend, steps);
-        ASSERT_EQ(got.all.size(), expected.all.size());
-        EXPECT_LT(relative_distance(got.all, expected.all), steps == 1 ? 1e-4 : 5e-3)
-            << optimizer.op << " on " << backend << ", " << steps << " steps";
+      const States expected = trained_whole(whole, inputs, backend, 2);
+      const States got = trained_in_parts(whole, inputs, part, backend, 2);
+      for (size_t step : {0, 1}) {
+        ASSERT_EQ(got[step].all.size(), expected[step].all.size());
+        EXPECT_LT(relative_distance(got[step].all, expected[step].all), step == 0 ? 1e-4 : 5e-3)
+            << optimizer.op << " on " << backend << ", step " << step;
       }
     }
   }
