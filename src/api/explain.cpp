@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/error.h"
 #include "base/names.h"
 #include "planner/account.h"
 
@@ -31,6 +32,17 @@ std::vector<Allowance> not_allowed(const PlanRequest& request) {
   return all;
 }
 
+// What the other options rule out is no way out.
+bool goes_with(TrainOptions options, const Allowance& added) {
+  options.allow.push_back(added.name);
+  try {
+    prepare(std::move(options), true);
+    return true;
+  } catch (const UserError&) {
+    return false;
+  }
+}
+
 AllowanceTrial trial(TrainOptions options, const std::vector<Allowance>& added) {
   std::vector<std::string> names, accepts;
   for (const Allowance& a : added) {
@@ -48,7 +60,8 @@ AllowanceTrial trial(TrainOptions options, const std::vector<Allowance>& added) 
 void try_allowances(PlanReport& report, const TrainOptions& options) {
   // Techniques lower the arena alone.
   if (report.fits || report.fixed_bytes >= report.budget_bytes) return;
-  const std::vector<Allowance> all = not_allowed(prepare(options, true).request);
+  std::vector<Allowance> all = not_allowed(prepare(options, true).request);
+  std::erase_if(all, [&](const Allowance& a) { return !goes_with(options, a); });
   if (all.empty()) return;
   const AllowanceTrial together = trial(options, all);
   if (!together.fits || all.size() == 1) {

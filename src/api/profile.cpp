@@ -81,7 +81,9 @@ void add_blocks(Profile& profile, const Setup& setup, const Plan& plan) {
 }  // namespace
 
 Profile profile(const TrainOptions& options) {
-  const Setup setup = prepare(options, true);
+  TrainOptions whole = options;
+  whole.cache_features = false;  // it looks at all layers
+  const Setup setup = prepare(std::move(whole), true);
   const Plan plan = make_plan(setup.request, setup.machine);
   const Schedule& schedule = plan.train.schedule;
   Profile profile;

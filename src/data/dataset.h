@@ -67,8 +67,9 @@ class Dataset {
   // The label of example `index` in [0, size()), without looking at its picture.
   virtual int32_t label(int64_t index) const = 0;
 
-  // The same for the same examples in the same order, as far as that is seen without decoding.
-  virtual uint64_t fingerprint() const;
+  // The same for the same examples in the same order, as far as names, sizes and times of files
+  // tell.
+  virtual uint64_t fingerprint() const = 0;
 
   // Streams picture `index` in [0, size()) into `target` and returns its label in [0, classes()).
   // `scratch` holds scratch_bytes(), aligned to 64. Throws UserError naming the file when it is

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "data/gzip_cache.h"
 #include "data/input_file.h"
 
@@ -144,6 +145,13 @@ class IdxDataset : public Dataset {
     uint8_t label = 0;
     labels_.read_at(kLabelHeaderBytes + index, &label, 1);
     return label;
+  }
+
+  uint64_t fingerprint() const override {
+    const std::array<uint64_t, 2> stamps = {images_.stamp(), labels_.stamp()};
+    Hash hash;
+    hash.add(stamps.data(), sizeof stamps);
+    return hash.value();
   }
 
   int32_t decode(int64_t index, std::span<std::byte> scratch, DecodeTarget& target) const override {

@@ -4,11 +4,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "base/error.h"
+#include "base/hash.h"
 
 namespace thimble {
 
@@ -34,6 +36,16 @@ int64_t InputFile::size() const {
   struct stat status;
   require(::fstat(fd_, &status) == 0, path_, ": cannot read its size: ", std::strerror(errno));
   return status.st_size;
+}
+
+uint64_t InputFile::stamp() const {
+  struct stat status;
+  require(::fstat(fd_, &status) == 0, path_, ": cannot read its size: ", std::strerror(errno));
+  const std::array<int64_t, 3> facts = {status.st_size, status.st_mtim.tv_sec,
+                                        status.st_mtim.tv_nsec};
+  Hash hash;
+  hash.add(facts.data(), sizeof facts);
+  return hash.value();
 }
 
 void InputFile::read_at(int64_t offset, void* to, int64_t bytes) const {

@@ -15,7 +15,8 @@ class InputFile {
   InputFile& operator=(InputFile&&) = delete;
 
   const std::string& path() const { return path_; }
-  int64_t size() const;  // bytes
+  int64_t size() const;    // bytes
+  uint64_t stamp() const;  // of size and time: another when the file is replaced
 
   // Reads exactly `bytes` bytes at `offset`. Throws UserError when the file ends before.
   void read_at(int64_t offset, void* to, int64_t bytes) const;

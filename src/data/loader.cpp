@@ -9,6 +9,14 @@
 namespace thimble {
 namespace {
 
+// For the errors alone.
+class Nowhere : public DecodeTarget {
+ public:
+  int64_t shrink(int64_t, int64_t) const override { return 8; }
+  void begin(const ImageSize&) override {}
+  void row(const uint8_t*) override {}
+};
+
 constexpr int64_t kAlignment = 64;
 
 // One number for each of the model's channels, from 1 or 3 numbers.
@@ -246,10 +254,12 @@ bool BatchLoader::load(int64_t example, float* image, int32_t* label, bool may_s
 
 bool BatchLoader::load_features(int64_t example, float* values, int32_t* label, bool may_skip) {
   *label = dataset_.label(example);
-  const bool good = options_.features->read(example, values);
-  require(good || may_skip, dataset_.description(), ": the picture of example ", example,
-          " is broken; hint: --skip-bad goes on without it");
-  return good;
+  if (options_.features->read(example, values)) return true;
+  if (may_skip) return false;
+  Nowhere nowhere;
+  dataset_.decode(example, scratch_, nowhere);  // says which file, and what is wrong with it
+  throw UserError(str_cat(dataset_.description(), ": example ", example,
+                          " was broken when its features were computed; remove features.bin"));
 }
 
 void warm_up_decoding(const Dataset& dataset, LoaderOptions options) {

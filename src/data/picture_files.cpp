@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "data/image_file.h"
+#include "data/input_file.h"
 
 namespace thimble {
 
@@ -22,6 +24,15 @@ int64_t PictureFiles::bytes_held() const {
 
 int64_t PictureFiles::scratch_bytes(int64_t decode_bytes) const {
   return std::max(decode_bytes, kLeastDecodeBytes);
+}
+
+uint64_t PictureFiles::fingerprint() const {
+  Hash hash;
+  for (const std::string& path : paths_) {
+    const uint64_t stamp = InputFile(path).stamp();
+    hash.add(&stamp, sizeof stamp);
+  }
+  return hash.value();
 }
 
 int32_t PictureFiles::decode(int64_t index, std::span<std::byte> scratch,

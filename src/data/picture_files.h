@@ -16,6 +16,7 @@ class PictureFiles : public Dataset {
   int64_t bytes_held() const override;
   int64_t scratch_bytes(int64_t decode_bytes) const override;
   int32_t label(int64_t) const override { return 0; }
+  uint64_t fingerprint() const override;
   int32_t decode(int64_t index, std::span<std::byte> scratch, DecodeTarget& target) const override;
 
   const std::string& path(int64_t index) const { return paths_[static_cast<size_t>(index)]; }

@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "data/input_file.h"
 #include "data/registry.h"
 
@@ -62,6 +63,15 @@ class Cifar10Dataset : public Dataset {
     const auto [file, record] = place_of(index);
     file.read_at(record * kRecordBytes, &label, 1);
     return checked(label, file, record);
+  }
+
+  uint64_t fingerprint() const override {
+    Hash hash;
+    for (const InputFile& file : files_) {
+      const uint64_t stamp = file.stamp();
+      hash.add(&stamp, sizeof stamp);
+    }
+    return hash.value();
   }
 
   int32_t decode(int64_t index, std::span<std::byte> scratch, DecodeTarget& target) const override {

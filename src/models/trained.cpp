@@ -152,9 +152,11 @@ Trained trained_by(const Graph& graph, const std::string& rules) {
     require(!found.empty(), "train: '", rule, "' names no weight; rules are all, head, last:K, ",
             "bias, norm, side and patterns of names, such as ", some_names(graph));
     for (TensorId t : found) {
-      trained.erase(t);
-      if (!out)
+      if (out) {
+        trained.erase(t);
+      } else {
         trained[t] = part.channels ? range_of(graph, t, *part.channels, rule) : ChannelRange{};
+      }
     }
   }
   return trained;

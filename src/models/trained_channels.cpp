@@ -70,7 +70,8 @@ ChannelRange range_of(const Graph& graph, TensorId t, const Channels& channels,
   const int64_t all = tensor.shape[axis];
   ChannelRange range = {axis, channels.first, channels.second - channels.first};
   if (channels.is_share) {
-    // Without the product, which a long fraction would overflow.
+    // Rounded up, but not by what the quotient is off. Without the product, which a long fraction
+    // would overflow.
     const double share = static_cast<double>(channels.first) / static_cast<double>(channels.second);
     const auto count = static_cast<int64_t>(share * static_cast<double>(all) + 1 - 1e-9);
     range = {axis, 0, std::clamp<int64_t>(count, 1, all)};

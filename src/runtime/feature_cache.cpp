@@ -129,6 +129,12 @@ std::unique_ptr<FeatureFile> open_features(Session& session, const Setup& setup,
   const std::string origin = origin_of(session, setup, plan);
   const int64_t pictures = setup.train_data->size();
   if (!is_of(folder, origin) || !FeatureFile::is_whole(path, setup.feature_values, pictures)) {
+    // Between the two a run may have been killed; what is not of their size is somebody else's.
+    std::error_code error;
+    const bool ours = std::filesystem::exists(folder.features_origin_file(), error) ||
+                      !std::filesystem::exists(path, error) ||
+                      FeatureFile::is_whole(path, setup.feature_values, pictures);
+    require(ours, path, ": is no file of cached features; move it away, or name another --run");
     // First what says that the other is whole.
     remove_file(folder.features_origin_file());
     remove_file(path);

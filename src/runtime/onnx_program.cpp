@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -29,10 +30,23 @@ std::string program() {
   return kProgram;
 }
 
+// Where the system finds it: the folders of PATH in order, unless a folder is said.
+std::string place_of_program() {
+  const std::string name = program();
+  const char* path = std::getenv("PATH");
+  if (name.find('/') != name.npos || path == nullptr) return name;
+  std::istringstream folders(path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const std::string place = (fs::path(folder.empty() ? "." : folder) / name).string();
+    if (::access(place.c_str(), X_OK) == 0) return place;
+  }
+  return name;
+}
+
 // Another program may convert otherwise.
 std::string mark_of_program() {
   struct stat status = {};
-  ::stat(program().c_str(), &status);
+  ::stat(place_of_program().c_str(), &status);
   return hex_of(
       hash_of(str_cat(status.st_size, ' ', status.st_mtim.tv_sec, ' ', status.st_mtim.tv_nsec)));
 }

@@ -66,8 +66,8 @@ void RunFolder::create() {
           ": holds a trained model; hint: use another folder");
   make();
   // What a run left that was killed before its first checkpoint. Without run.json there is no run.
-  for (const char* name : {"run.json", "metrics.jsonl", "base.thimble", "best.safetensors",
-                           "data.json", "features.bin", "features.json"}) {
+  for (const char* name :
+       {"run.json", "metrics.jsonl", "base.thimble", "best.safetensors", "data.json"}) {
     fs::remove(file(name), error);
     require(!error, file(name), ": cannot remove: ", error.message());
   }

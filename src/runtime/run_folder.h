@@ -34,9 +34,9 @@ struct StepMetrics {
 //   checkpoint.safetensors  to resume from
 //   base.thimble            the network that it began with, when that came from a file
 //   best.safetensors        with patience: the weights of the best epoch so far
-//   features.bin            with cache_features: what the frozen part makes of each training
-//   picture features.json           and of what that was made model.safetensors       the trained
-//   model
+//   features.bin            with cache_features: what the frozen part makes of each picture
+//   features.json           of which weights, data and kernels that is
+//   model.safetensors       the trained model
 class RunFolder {
  public:
   // An empty path stands for no folder: it has no checkpoint, and all else throws UserError.

@@ -87,11 +87,11 @@ std::vector<TensorId> read_by_gradient(const Graph& graph, const Node& node,
   return read;
 }
 
-// Where weights are frozen, what follows an activation does not keep it: then its sign is enough.
-// (Where all are trained, the next convolution keeps it anyway, as a rule.)
+// Where weights, or channels of them, are frozen, what follows an activation does not keep it: then
+// its sign is enough. (Where all are trained, the next convolution keeps it anyway, as a rule.)
 void mask_activations(Graph& graph, const std::vector<bool>& has_gradient) {
   const bool frozen = std::any_of(graph.tensors.begin(), graph.tensors.end(), [](const Tensor& t) {
-    return t.role == Role::weight && !t.trainable;
+    return t.role == Role::weight && (!t.trainable || !t.trained_part.is_whole());
   });
   if (!frozen) return;
   std::vector<bool> is_read(graph.tensors.size()), kept(graph.tensors.size());

@@ -84,8 +84,7 @@ class Rewriter {
     std::vector<Shape> shapes;
     for (size_t n : layers) {
       const Tensor& weight = from_.tensor(from_.nodes[n].inputs[1]);
-      require(weight.trained_part.is_whole(), "sparse: ", weight.name,
-              " is trained in part, needed all of it or nothing");
+      ensure(weight.trained_part.is_whole(), weight.name, " is sparse and trained in part");
       shapes.push_back(weight.shape);
     }
     const std::vector<double> densities =

@@ -168,15 +168,18 @@ TEST_F(CachedRun, AFileThatWasCutIsMadeAnew) {
 TEST_F(CachedRun, AFileOfOtherPicturesIsMadeAnew) {
   TrainOptions o = options("run");
   kill_when(o, [](const Progress& p) { return p.epoch == 1 && p.step == 2; });
-  const std::string origin = dir_ / "run/features.json";
-  json root = json::parse(cli_test::text_of(origin));
-  const std::string data = root["data"];
-  root["data"] = "0123456789abcdef";
-  const std::string text = root.dump(2) + '\n';
-  data_test::write_file(origin, data_test::Bytes(text.begin(), text.end()));
+  // With the same labels.
+  runtime_test::write_bars(dir_ / "data", static_cast<uint32_t>(kPictures), 20);
   o.resume = true;
   EXPECT_EQ(cached_by(o), kPictures);
-  EXPECT_EQ(json::parse(cli_test::text_of(origin))["data"], data);
+}
+
+TEST_F(CachedRun, AFileOfSomebodyElseIsLeftAlone) {
+  const data_test::Bytes mine = {1, 2, 3};
+  std::filesystem::create_directory(dir_ / "run");
+  data_test::write_file(dir_ / "run/features.bin", mine);
+  expect_user_error([&] { cached_by(options("run")); }, "is no file of cached features");
+  EXPECT_EQ(read_file(dir_ / "run/features.bin"), mine);
 }
 
 TEST_F(CachedRun, StoppedWhileItCachesItIsInterrupted) {
@@ -203,7 +206,7 @@ TEST_F(CachedRun, AStepTakesFewerBytesAndLessTime) {
   EXPECT_EQ(cached.promise, "same_math");
   o.cache_features = false;
   const PlanReport pictures = plan(o);
-  EXPECT_LE(cached.predicted_step_seconds, pictures.predicted_step_seconds);
+  EXPECT_LT(cached.predicted_step_seconds, pictures.predicted_step_seconds);
   EXPECT_LE(cached.arena_bytes, pictures.arena_bytes + 1024) << "the features themselves";
 }
 
@@ -214,6 +217,8 @@ TEST_F(CachedRun, StaysInsideTheSmallestBudget) {
       dir_ / "data" + " --model " + model_;
   const json refused = json::parse(cli_test::thimble("plan" + line + " --budget 1MiB").out);
   const int64_t smallest = refused["smallest_budget_bytes"];
+  const Finished below = cli_test::thimble(str_cat("plan", line, " --budget ", smallest - 65536));
+  EXPECT_EQ(below.exit_code, 3) << below.err;
   const Finished f =
       cli_test::thimble(str_cat("train", line, " --run ", dir_ / "run --budget ", smallest));
   ASSERT_EQ(f.exit_code, 0) << f.err;

@@ -123,5 +123,15 @@ TEST(Folder, LinkThatLeadsToItselfIsAnError) {
             dir / "train/ant/b.png: cannot open: Too many levels of symbolic links");
 }
 
+// What was computed of the old picture is not taken for the new one's.
+TEST(Folder, APictureThatIsReplacedChangesTheFingerprint) {
+  const TempDir dir;
+  write_png(dir / "train/cat/a.png", 8, 8, gradient);
+  const uint64_t before = open_dataset(dir.path(), "train")->fingerprint();
+  EXPECT_EQ(open_dataset(dir.path(), "train")->fingerprint(), before);
+  write_png(dir / "train/cat/a.png", 9, 9, gradient);
+  EXPECT_NE(open_dataset(dir.path(), "train")->fingerprint(), before);
+}
+
 }  // namespace
 }  // namespace thimble::data_test

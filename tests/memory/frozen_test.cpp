@@ -97,6 +97,17 @@ TEST(FrozenPlan, OfSomeChannelsKeepsThose) {
   }
 }
 
+// No weight is frozen, and none reads all that an activation made.
+TEST(FrozenPlan, OfSomeChannelsOfEveryWeightKeepsBitsOfActivations) {
+  const auto saved = [](const std::string& rules) {
+    ModelOptions o;
+    o.batch = 2;
+    const Graph forward = with_trained(build_model("lenet", o), rules);
+    return taken_by(forward, "portable", [](const std::string&) { return true; }).saved_bytes;
+  };
+  EXPECT_LT(2 * saved("all[1/4]"), saved("all"));
+}
+
 TEST(FrozenPlan, OfASideNetworkKeepsNoMapsOfTheBackbone) {
   const Network backbone = mobilenet_v2_network(0.35, {3, 64, 64});
   ModelOptions o;

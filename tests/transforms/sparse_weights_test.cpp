@@ -6,7 +6,6 @@
 #include <set>
 #include <utility>
 
-#include "models/trained.h"
 #include "ops/core/sparse.h"
 #include "support/expect_error.h"
 #include "support/sparse_bytes.h"
@@ -121,9 +120,6 @@ TEST(SparseWeights, RefusesWhatMakesNoSense) {
                     "leaves 0.5 of the positions out, and sparse.sparsity is 0.9");
   expect_user_error([] { sparse_net({.sparsity = 0.5, .format = "8:16"}, "lenet"); },
                     "has no layer whose input channels come in 8:16");
-  const Graph some = with_trained(small_net("resnet18_cifar", 4), "all,*.weight[1/2]");
-  expect_user_error([&] { with_sparse_weights(some, {.sparsity = 0.9}); },
-                    "is trained in part, needed all of it or nothing");
 }
 
 // The same of each M channels, in all layers that have so many; the index takes log2 M bits each.
