@@ -217,7 +217,9 @@ TEST_F(CachedRun, StaysInsideTheSmallestBudget) {
       dir_ / "data" + " --model " + model_;
   const json refused = json::parse(cli_test::thimble("plan" + line + " --budget 1MiB").out);
   const int64_t smallest = refused["smallest_budget_bytes"];
-  const Finished below = cli_test::thimble(str_cat("plan", line, " --budget ", smallest - 65536));
+  // Where approximations are tried, one of which is ruled out.
+  const int64_t fixed = refused["fixed_bytes"], arena = refused["arena_bytes"];
+  const Finished below = cli_test::thimble(str_cat("plan", line, " --budget ", fixed + arena / 2));
   EXPECT_EQ(below.exit_code, 3) << below.err;
   const Finished f =
       cli_test::thimble(str_cat("train", line, " --run ", dir_ / "run --budget ", smallest));
