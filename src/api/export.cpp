@@ -59,6 +59,7 @@ void export_model(const std::string& from, const std::string& to) {
   require(onnx || is_network_file(to) || to.ends_with(".safetensors"), to,
           ": a model is exported to a file called *.onnx, *", kNetworkSuffix, " or *.safetensors");
   if (is_network_file(from)) {
+    read_network(from);  // is refused when it is broken
     onnx ? network_to_onnx(from, to) : copy_whole(from, to);
     return;
   }
@@ -67,6 +68,11 @@ void export_model(const std::string& from, const std::string& to) {
   require(folder.has_options(), from, ": is no run folder and no *", kNetworkSuffix,
           " file; hint: name the --run folder of `thimble train`");
   require(fs::exists(folder.model_file(), error), from, ": no trained model is here yet");
+  for (const std::string& own :
+       {folder.checkpoint_file(), folder.base_file(), folder.best_file(), folder.model_file()}) {
+    require(fs::weakly_canonical(to, error) != fs::weakly_canonical(own, error), to,
+            ": is a file of the run; name another file");
+  }
   if (!onnx && !is_network_file(to)) return copy_whole(folder.model_file(), to);
   if (!onnx) return write_run(folder, to);
   const PassingFile network(to);

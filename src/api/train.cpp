@@ -91,7 +91,8 @@ TrainReport train(const TrainOptions& options,
     RunFolder folder(options.run_folder);
     folder.make();
     if (!lock) lock.emplace(options.run_folder);
-    if (!options.resume || !folder.has_checkpoint()) folder.create();
+    // A run that goes on may have nothing but its copy of the network.
+    if (!options.resume) folder.create();
     if (!setup.model_file.empty()) folder.copy_base(setup.model_file);
     folder.write_options(setup.options);
     write_run_data(folder.data_file(), run_data_of(setup));

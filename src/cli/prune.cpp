@@ -1,5 +1,7 @@
 #include "report/prune.h"
 
+#include <algorithm>
+
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/streams.h"
@@ -56,7 +58,9 @@ constexpr const char* kOfRuns[] = {"--patches-of",
 ExitCode run_prune(const Request& request) {
   const PruneReport report = prune(request.options, request.prune);
   print(request.json ? to_json(report) : prune_text(report));
-  return kDone;
+  const bool reached = std::all_of(report.blocks.begin(), report.blocks.end(),
+                                   [](const PrunedBlock& b) { return b.reached; });
+  return reached ? kDone : kDoesNotFit;
 }
 
 }  // namespace

@@ -259,7 +259,8 @@ bool BatchLoader::load_features(int64_t example, float* values, int32_t* label, 
   Nowhere nowhere;
   dataset_.decode(example, scratch_, nowhere);  // says which file, and what is wrong with it
   throw UserError(str_cat(dataset_.description(), ": example ", example,
-                          " was broken when its features were computed; remove features.bin"));
+                          " is broken in the file of features, its picture is not; hint: remove "
+                          "features.bin, and it is made anew"));
 }
 
 void warm_up_decoding(const Dataset& dataset, LoaderOptions options) {

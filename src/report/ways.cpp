@@ -20,10 +20,14 @@ std::vector<std::string> fewer_activations(int64_t bytes, const ModelChoice& mod
 }
 
 // Weights, optimizer and gradients.
-std::vector<std::string> fewer_weights(const PlanReport& r, int64_t bytes,
+std::vector<std::string> fewer_weights(const PlanReport& r, int64_t bytes, const ModelChoice& model,
                                        const OptimizerChoice& optimizer) {
-  std::vector<std::string> ways = {
-      str_cat("a smaller --width: weights and what belongs to them take ", format_bytes(bytes))};
+  std::vector<std::string> ways;
+  const bool from_a_file = model.name.find('.') != model.name.npos;  // has the width that it has
+  if (!from_a_file) {
+    ways.push_back(
+        str_cat("a smaller --width: weights and what belongs to them take ", format_bytes(bytes)));
+  }
   const std::string state = format_bytes(r.by_category[kOptimizer]);
   if (optimizer.name != "sgd") {
     ways.push_back(str_cat("--optimizer sgd: one number of state a weight; ", optimizer.name,
@@ -58,7 +62,8 @@ std::vector<std::string> ways_to_lower(const PlanReport& r, const TrainOptions& 
   const int64_t activations = c[kSaved] + c[kTemporaries] + c[kScratchpad] + c[kData];
   const int64_t parameters = c[kWeights] + c[kOptimizer] + c[kGradients];
   std::vector<std::string> ways = fewer_activations(activations, options.model);
-  const std::vector<std::string> other = fewer_weights(r, parameters, options.optimizer);
+  const std::vector<std::string> other =
+      fewer_weights(r, parameters, options.model, options.optimizer);
   ways.insert(parameters > activations ? ways.begin() : ways.end(), other.begin(), other.end());
   if (r.fixed_bytes > std::max(activations, parameters) && options.backend != "portable") {
     ways.push_back(str_cat("--backend portable: slower; the program itself takes ",

@@ -1,5 +1,7 @@
 #include "transforms/bf16.h"
 
+#include <algorithm>
+
 #include "ops/core/builder.h"
 #include "transforms/core/technique.h"
 
@@ -12,7 +14,9 @@ size_t at(TensorId t) { return static_cast<size_t>(t); }
 class Rewriter {
  public:
   explicit Rewriter(const Graph& forward)
-      : from_(forward), cast_to_f32_(forward.tensors.size(), kNoTensor) {
+      : from_(forward),
+        cast_to_f32_(forward.tensors.size(), kNoTensor),
+        of_weights_(forward.tensors.size()) {
     cast_to_bf16_ = cast_to_f32_;
     to_.name = forward.name;
     to_.microbatches = forward.microbatches;
@@ -37,15 +41,20 @@ class Rewriter {
     for (TensorId& t : node.inputs) {
       if (is_number(t)) t = as(type, t);
     }
+    const bool reads_numbers = std::any_of(node.inputs.begin(), node.inputs.end(),
+                                           [&](TensorId t) { return is_number(t); });
     for (size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] != kNoTensor) of_weights_[at(node.outputs[i])] = !reads_numbers;
       if (node.outputs[i] != kNoTensor && !specs[i].type) to_.tensor(node.outputs[i]).type = type;
     }
     to_.nodes.push_back(std::move(node));
   }
 
-  // An image or an activation; not a weight, a statistic or a label.
+  // An image or an activation; not a weight or what is made of weights alone, a statistic or a
+  // label.
   bool is_number(TensorId t) const {
     if (t == kNoTensor || !is_scalar(to_.tensor(t).type)) return false;
+    if (at(t) < of_weights_.size() && of_weights_[at(t)]) return false;
     return to_.tensor(t).role == Role::activation || to_.tensor(t).role == Role::data;
   }
 
@@ -73,6 +82,7 @@ class Rewriter {
   const Graph& from_;
   Graph to_;
   std::vector<TensorId> cast_to_f32_, cast_to_bf16_;  // by tensor
+  std::vector<bool> of_weights_;                      // by tensor of the original graph
 };
 
 }  // namespace

@@ -124,6 +124,33 @@ TEST_F(ModelFile, ANewRunForgetsTheNetworkOfOneThatWasKilled) {
   EXPECT_EQ(cli_test::thimble("eval --run " + (dir_ / "run")).exit_code, 0);
 }
 
+// As when the disk was full, or a kill came, before there was a checkpoint.
+TEST_F(ModelFile, ARunWithoutACheckpointGoesOnFromItsCopy) {
+  ASSERT_EQ(cli_test::thimble(line("--train head --epochs 1", "whole")).exit_code, 0);
+  ASSERT_EQ(cli_test::thimble(line("--train head --epochs 1")).exit_code, 0);
+  for (const char* file : {"checkpoint.safetensors", "model.safetensors", "metrics.jsonl"}) {
+    ASSERT_TRUE(std::filesystem::remove(dir_ / "run/" + file));
+  }
+  std::filesystem::remove(model_);
+  const Finished f = cli_test::thimble(line("--train head --epochs 1 --resume"));
+  EXPECT_EQ(f.exit_code, 0) << f.err;
+  EXPECT_TRUE(read_file(dir_ / "run/model.safetensors") ==
+              read_file(dir_ / "whole/model.safetensors"));
+}
+
+TEST_F(ModelFile, IsExportedToNoFileOfItsRun) {
+  ASSERT_EQ(cli_test::thimble(line("--train head --epochs 1")).exit_code, 0);
+  const std::string checkpoint = dir_ / "run/checkpoint.safetensors";
+  const auto before = read_file(checkpoint);
+  expect_user_error([&] { export_model(dir_ / "run", dir_ / "run/../run/checkpoint.safetensors"); },
+                    "is a file of the run");
+  EXPECT_TRUE(read_file(checkpoint) == before);
+  data_test::write_file(dir_ / "cut.thimble", {1, 2, 3});
+  expect_user_error([&] { export_model(dir_ / "cut.thimble", dir_ / "copy.thimble"); },
+                    "cut.thimble");
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "copy.thimble"));
+}
+
 TEST_F(ModelFile, FirstWeightsGoWithANetworkBesideIt) {
   ASSERT_EQ(cli_test::thimble(line("--train head", "first")).exit_code, 0);
   const Finished f = cli_test::thimble(

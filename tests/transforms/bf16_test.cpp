@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "models/side_network.h"
 #include "models/trained.h"
 #include "support/check_backends.h"
 #include "support/sanitizers.h"
@@ -194,6 +195,35 @@ TEST(Bf16, SumsTheGradientsOfMicrobatchesInF32) {
     run.set(draw_inputs(graph, 3));
     run.run();
     EXPECT_TRUE(std::isfinite(run.get(graph.find("loss"))[0])) << backend;
+  }
+}
+
+// They are made anew from float weights, and layers read them beside narrow activations.
+TEST(Bf16, LeavesWhatIsMadeOfWeightsAlone) {
+  ModelOptions options;
+  options.batch = 2;
+  options.channels = 3;
+  options.width = 0.35;
+  options.height = options.width_px = 96;
+  options.classes = 10;
+  options.norm = "frozen";
+  const Network backbone = network_of(build_model("mobilenet_v2", options), options);
+  for (const char* side : {"rep-net", "tinytl"}) {
+    const Graph forward = graph_of(with_side(backbone, side, {3, 96, 96}), options);
+    const Graph narrow = use_bf16(with_trained(forward, "side,head"));
+    int standardised = 0;
+    for (const Node& node : narrow.nodes) {
+      if (node.op != "standardize_weights") continue;
+      EXPECT_EQ(narrow.tensor(node.outputs[0]).type, ElementType::f32) << node.name;
+      ++standardised;
+    }
+    EXPECT_GT(standardised, 0);
+    for (const std::string& backend : backend_names()) {
+      const auto kernels = make_backend(backend);
+      std::vector<NamedLayout> layouts;
+      const Graph training = training_graph(use_masks(narrow));
+      EXPECT_GT(make_schedule(training, *kernels, layouts).steps.size(), 0u) << side;
+    }
   }
 }
 
