@@ -30,6 +30,10 @@ class WithoutPruning : public testing::Test {
     options_.model.train = "side,head";
     options_.data.path = dir_ / "data";
     options_.threads = 1;
+    // Which stages run again is a matter of speed as well: a board like a Raspberry Pi.
+    options_.device_file = dir_ / "board.json";
+    const std::string rates = R"({"gflops": 8, "gb_per_s": 2.5})";
+    data_test::write_file(options_.device_file, data_test::Bytes(rates.begin(), rates.end()));
   }
 
   TrainReport trained_in(const std::string& run, int64_t budget) const {
