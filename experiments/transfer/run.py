@@ -4,8 +4,9 @@ peak of the process, activation bytes, milliseconds a step, accuracy.
 
   experiments/transfer/run.py MODEL DATA [--epochs N] [--seeds N] [--only NAME,...] [--out FILE]
 
-MODEL is *.onnx or *.thimble. Flags that are not known here are passed on. Each run is `thimble train`, in a process of its own, and its line is
-appended to FILE as JSON when it has ended: runs that are there already are not run again.
+MODEL is *.onnx or *.thimble. Flags that are not known here are passed on. Each run is `thimble
+train`, in a process of its own, and its line is appended to FILE as JSON when it has ended: runs that
+are there already are not run again.
 """
 
 import argparse
