@@ -20,6 +20,20 @@ bool write_all(int file, const void* bytes, int64_t count) {
   return true;
 }
 
+int64_t read_all(int file, void* to, int64_t bytes, int64_t offset) {
+  auto* next = static_cast<char*>(to);
+  int64_t done = 0;
+  while (done < bytes) {
+    const ssize_t got =
+        ::pread(file, next + done, static_cast<size_t>(bytes - done), offset + done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return got;
+    if (got == 0) break;
+    done += got;
+  }
+  return done;
+}
+
 // Beyond the limit of the shell the system would send a signal instead.
 int take_room(int file, int64_t bytes) {
   rlimit limit = {};

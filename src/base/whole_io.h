@@ -9,6 +9,10 @@ namespace thimble {
 // Writes all of it; false with errno when the system takes no more.
 bool write_all(int file, const void* bytes, int64_t count);
 
+// Reads so many bytes at `offset`. How many came before the file ended; below 0 with errno when it
+// cannot be read.
+int64_t read_all(int file, void* to, int64_t bytes, int64_t offset);
+
 // Makes an empty file that long, its room taken from the disk. errno, or 0.
 int take_room(int file, int64_t bytes);
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/whole_io.h"
 
 namespace thimble {
 namespace {
@@ -42,19 +43,11 @@ void FeatureFile::mark_broken(std::span<float> values) {
 }
 
 bool FeatureFile::read(int64_t example, float* to) const {
-  auto* next = reinterpret_cast<char*>(to);
-  int64_t left = bytes(values_, 1);
-  int64_t offset = example * left;
-  while (left > 0) {
-    const ssize_t got = ::pread(file_, next, static_cast<size_t>(left), offset);
-    if (got < 0 && errno == EINTR) continue;
-    require(got >= 0, path_, ": cannot read: ", std::strerror(errno));
-    require(got > 0, path_, ": ends before the features of example ", example,
-            "; it was cut while training read it; hint: --resume makes it anew");
-    next += got;
-    offset += got;
-    left -= got;
-  }
+  const int64_t wanted = bytes(values_, 1);
+  const int64_t got = read_all(file_, to, wanted, example * wanted);
+  require(got >= 0, path_, ": cannot read: ", std::strerror(errno));
+  require(got == wanted, path_, ": ends before the features of example ", example,
+          "; it was cut while training read it; hint: --resume makes it anew");
   uint32_t first = 0;
   std::memcpy(&first, to, sizeof first);
   return first != kBroken;

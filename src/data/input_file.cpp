@@ -11,8 +11,17 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/whole_io.h"
 
 namespace thimble {
+
+uint64_t stamp_of(const struct stat& status) {
+  const std::array<int64_t, 3> facts = {status.st_size, status.st_mtim.tv_sec,
+                                        status.st_mtim.tv_nsec};
+  Hash hash;
+  hash.add(facts.data(), sizeof facts);
+  return hash.value();
+}
 
 InputFile::InputFile(std::string path)
     : path_(std::move(path)),
@@ -41,25 +50,14 @@ int64_t InputFile::size() const {
 uint64_t InputFile::stamp() const {
   struct stat status;
   require(::fstat(fd_, &status) == 0, path_, ": cannot read its size: ", std::strerror(errno));
-  const std::array<int64_t, 3> facts = {status.st_size, status.st_mtim.tv_sec,
-                                        status.st_mtim.tv_nsec};
-  Hash hash;
-  hash.add(facts.data(), sizeof facts);
-  return hash.value();
+  return stamp_of(status);
 }
 
 void InputFile::read_at(int64_t offset, void* to, int64_t bytes) const {
-  auto* next = static_cast<char*>(to);
-  int64_t left = bytes;
-  while (left > 0) {
-    const ssize_t got = ::pread(fd_, next, static_cast<size_t>(left), offset + bytes - left);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw UserError(str_cat(path_, ": cannot read: ", std::strerror(errno)));
-    require(got > 0, path_, ": ends at byte ", offset + bytes - left, "; needed ", bytes,
-            " bytes at ", offset);
-    next += got;
-    left -= got;
-  }
+  const int64_t got = read_all(fd_, to, bytes, offset);
+  require(got >= 0, path_, ": cannot read: ", std::strerror(errno));
+  require(got == bytes, path_, ": ends at byte ", offset + got, "; needed ", bytes, " bytes at ",
+          offset);
 }
 
 std::string read_text(const std::string& path, int64_t most) {

@@ -1,9 +1,14 @@
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <string>
 
 namespace thimble {
+
+// Of a file's size and time: another when the file is replaced.
+uint64_t stamp_of(const struct stat& status);
 
 // A file open for reading at any place.
 class InputFile {
@@ -16,7 +21,7 @@ class InputFile {
 
   const std::string& path() const { return path_; }
   int64_t size() const;    // bytes
-  uint64_t stamp() const;  // of size and time: another when the file is replaced
+  uint64_t stamp() const;  // stamp_of
 
   // Reads exactly `bytes` bytes at `offset`. Throws UserError when the file ends before.
   void read_at(int64_t offset, void* to, int64_t bytes) const;

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "data/file_table.h"
 #include "data/image_file.h"
+#include "data/input_file.h"
 #include "data/registry.h"
 
 namespace thimble {
@@ -52,9 +53,8 @@ class FolderDataset : public Dataset {
       hash.add(path.data(), std::strlen(path.data()));
       struct stat status = {};
       if (::fstatat(fd_, path.data(), &status, 0) != 0) continue;  // is said when it is decoded
-      const std::array<int64_t, 3> facts = {status.st_size, status.st_mtim.tv_sec,
-                                            status.st_mtim.tv_nsec};
-      hash.add(facts.data(), sizeof facts);
+      const uint64_t stamp = stamp_of(status);
+      hash.add(&stamp, sizeof stamp);
     }
     return hash.value();
   }
